@@ -1,0 +1,87 @@
+"""Strict typed configuration: YAML files and `a.b=c` overrides become pydantic models, and a typo is an error."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tristream.errors import ConfigError
+
+
+class StrictModel(BaseModel):
+    """Base of every configuration and record: unknown keys are refused, values do not change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+M = TypeVar("M", bound=StrictModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `3e-4` as a string; this loader reads it as the number it is."""
+
+
+_Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+for _first in "-+0123456789.":
+    _Loader.yaml_implicit_resolvers.setdefault(_first, []).insert(
+        0, ("tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"))
+    )
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+def parse_yaml(text: str, origin: str = "configuration") -> Any:
+    """Parse YAML text; `${NAME}` and `${NAME:-default}` come from the environment. Raises ConfigError."""
+
+    def expand(match: re.Match[str]) -> str:
+        value = os.environ.get(match[1], match[2])
+        if value is None:
+            raise ConfigError(f"{origin}: environment variable {match[1]} is not set (write ${{{match[1]}:-default}} to allow that)")
+        return value
+
+    lines = [line if line.lstrip().startswith("#") else _VARIABLE.sub(expand, line) for line in text.splitlines()]
+    try:
+        return yaml.load("\n".join(lines), Loader=_Loader)  # a SafeLoader: builds plain values only
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from None
+
+
+def load_config(model: type[M], path: Path | None, overrides: Sequence[str] = ()) -> M:
+    """Read a YAML file, apply `a.b=c` overrides and validate. Raises ConfigError that names the file and the key."""
+    values: Any = {}
+    if path is not None:
+        if not path.is_file():
+            raise ConfigError(f"{path}: no such configuration file")
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path)) or {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, found {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return validate(model, values, str(path) if path else "configuration")
+
+
+def validate(model: type[M], values: Mapping[str, Any], origin: str) -> M:
+    """Build `model` from plain values. Raises ConfigError with one line per wrong key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise ConfigError(f"{origin} does not fit {model.__name__}:\n" + "\n".join(lines)) from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"override '{override}': expected key.subkey=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"override '{override}': '{parent}' is a value, not a section")
+    values[last] = parse_yaml(text, f"override '{key}'")
