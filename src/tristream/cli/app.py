@@ -1,0 +1,90 @@
+"""The one Typer app: its commands, and what an error looks like on the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tristream.cli.calibrate import calibrate
+from tristream.cli.data import data_app
+from tristream.cli.evaluate import evaluate
+from tristream.cli.predict import predict
+from tristream.cli.train import train
+from tristream.errors import TristreamError
+
+USAGE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""What a shell reports of a command that ended by SIGINT (128 + 2) and by SIGPIPE (128 + 13)."""
+
+
+class _Commands(TyperGroup):
+    """Commands whose expected errors are one line on standard error and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:  # ctx: click's Context, which newer Typer releases carry inside
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a reader that is gone is noticed here, not while the interpreter ends
+            return result
+        except TristreamError as error:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"{type(error).__name__}: {error}", err=True)
+            raise typer.Exit(USAGE) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # `tristream ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        except OSError as error:  # a full disk, a folder that may not be written: no traceback, and not status 1
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"{type(error).__name__}: {error}", err=True)
+            raise typer.Exit(USAGE) from error
+
+
+app = typer.Typer(
+    name="tristream",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from tristream import __version__
+
+        typer.echo(f"tristream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tristream(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Detect deepfakes and AI-generated pictures, and find out how far the answer can be trusted.
+
+    Start with:  tristream predict PHOTO
+    """
+
+
+app.command("predict")(predict)
+app.add_typer(data_app)
+app.command("train")(train)
+app.command("calibrate")(calibrate)
+app.command("evaluate")(evaluate)
+
+
+def main() -> None:
+    """Entry point of the `tristream` command."""
+    app()

@@ -1,0 +1,81 @@
+"""`tristream data`: make a manifest from a folder, and split it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from tristream.data import files
+
+data_app = typer.Typer(name="data", help="Make manifests from folders, and split them.", no_args_is_help=True)
+
+
+@data_app.command()
+def index(
+    root: Annotated[Path, typer.Argument(help="Folder of pictures in real/fake, 0_real/1_fake or nature/ai folders.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write: .parquet or .csv.")],
+    headers_only: Annotated[bool, typer.Option(help="Do not decode each picture to see whether it is whole.")] = False,
+    relative_to: Annotated[
+        Path | None, typer.Option(help="Folder that paths start from [default: that of the manifest].")
+    ] = None,
+) -> None:
+    """Make a manifest of a folder. Exit status 1 when some pictures could not be read."""
+    from tristream.data.readers import recognise
+
+    with _progress_bar("reading") as progress:
+        recognised = recognise(root, progress, headers_only=headers_only)
+    recognised.manifest.write(output, relative_to)
+    typer.echo("\n".join([*recognised.lines(), f"wrote {output}"]))
+    raise typer.Exit(1 if recognised.unreadable else 0)
+
+
+@data_app.command()
+def split(
+    manifest: Annotated[Path, typer.Argument(help="Manifest: .parquet or .csv.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write, with the splits.")],
+    fractions: Annotated[
+        str, typer.Option(help="Share of the groups per split.")
+    ] = "train=0.8,validation=0.1,test=0.1",
+    hold_out: Annotated[
+        list[str], typer.Option(help="SPLIT=NAME,NAME: generators and photo sources for one split.")
+    ] = [],  # noqa: B006
+    salt: Annotated[str, typer.Option(help="Another word, another split.")] = "tristream",
+    replace: Annotated[bool, typer.Option(help="Replace the splits that the manifest has.")] = False,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that paths start from [default: that of the manifest].")
+    ] = None,
+) -> None:
+    """Split a manifest by group, the same way every time."""
+    from tristream.data.manifest import Manifest
+    from tristream.data.splits import (
+        assign_splits,
+        check_splits,
+        parse_fractions,
+        parse_held_out,
+        split_digest,
+        split_sizes,
+    )
+
+    done = assign_splits(
+        Manifest.read(manifest, root), parse_fractions(fractions), salt, parse_held_out(hold_out), replace=replace
+    )
+    check_splits(done)
+    done.write(output, root)
+    for size in split_sizes(done, parse_fractions(fractions)):
+        typer.echo(str(size))
+    typer.echo(f"splits {split_digest(done)}\nwrote {output}")
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[files.Progress]:
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,171 @@
+"""`tristream predict`: score pictures, print a table, JSON or CSV."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tristream.errors import UsageError
+
+if TYPE_CHECKING:
+    from tristream.runtime.predictor import Prediction
+    from tristream.runtime.sources import Collection
+
+MANY = 200
+"""Pictures from which a run without a terminal reports how far it is, every NOTICE_EVERY_S seconds."""
+NOTICE_EVERY_S = 30.0
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders, patterns such as 'photos/**/*.jpg', or - for a pipe.",
+            show_default=False,
+        ),
+    ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A .safetensors checkpoint.", show_default="the shipped detector"),
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option("--format", help="How results are written.", show_default="by the suffix of -o FILE, else table"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write results to a file, which appears whole or not at all."
+        ),
+    ] = None,
+    false_alarm_rate: Annotated[
+        float, typer.Option(metavar="RATE", help="Of real pictures, at most this share called likely_fake.")
+    ] = 0.05,
+    miss_rate: Annotated[
+        float, typer.Option(metavar="RATE", help="Of fakes, at most this share called likely_real.")
+    ] = 0.10,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU where there is one.")] = "auto",
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures that are scored together.")] = 8,
+) -> None:
+    """Score pictures: likely_fake, likely_real or unsure, and why.
+
+    A file that is named is always tried; in folders, files without a picture's suffix are skipped and counted.
+    Results go to standard output, progress and notices to standard error.
+
+    [bold]Examples[/bold]
+
+    tristream predict photo.jpg
+
+    tristream predict photos/ --format json > results.json
+
+    tristream predict 'photos/**/*.jpg' -o results.csv
+
+    tristream predict photos/ --false-alarm-rate 0.01
+
+    tristream predict - < photo.jpg
+
+    [bold]Exit status[/bold]
+
+    0 all scored; 1 some failed, each with a record that says why; 2 wrong usage.
+    """
+    from tristream.runtime import engines, records
+    from tristream.runtime.sources import collect
+
+    if output is not None:
+        records.check_output(output)
+    found = collect(paths, getattr(sys.stdin, "buffer", None))
+    _check(found, output)
+    predictor = engines.load(checkpoint, device)
+    predictions = predictor.predict_many(
+        found.sources, false_alarm_rate=false_alarm_rate, miss_rate=miss_rate, batch_size=batch_size
+    )
+    chosen = format or _format_of(output)
+    counts: Counter[str] = Counter()
+    with contextlib.closing(predictions), records.opened(output) as stream:
+        bar = sys.stderr.isatty() and (chosen is Format.TABLE or not stream.isatty())
+        counted = _counted(_with_progress(predictions, len(found.sources), bar), counts)
+        match chosen:
+            case Format.JSON:
+                records.write_json(counted, stream)
+            case Format.CSV:
+                records.write_csv(counted, stream, predictor.session.stream_names)
+            case Format.TABLE:
+                records.write_table(counted, stream, records.meaning(predictor, false_alarm_rate, miss_rate))
+    typer.echo(_summary(counts, found.skipped), err=True)
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _check(found: Collection, output: Path | None) -> None:
+    """Raises UsageError when there is nothing to score, or when the output would replace a picture that is scored."""
+    if not found.sources:
+        raise UsageError(
+            f"no picture in {', '.join(found.empty_folders)} ({found.skipped} other files skipped); "
+            "to try a file whatever its suffix, name it"
+        )
+    for folder in found.empty_folders:
+        typer.echo(f"no picture in {folder}", err=True)
+    if output is not None and output.exists():
+        target = os.path.realpath(output)
+        if any(isinstance(s.content, Path) and os.path.realpath(s.content) == target for s in found.sources):
+            raise UsageError(f"{output}: is one of the files to score; write the results elsewhere")
+
+
+def _format_of(output: Path | None) -> Format:
+    """JSON or CSV by the suffix of the output file, else a table."""
+    suffix = output.suffix.lower().lstrip(".") if output else ""
+    return Format(suffix) if suffix in ("json", "csv") else Format.TABLE
+
+
+def _counted(predictions: Iterable[Prediction], counts: Counter[str]) -> Iterator[Prediction]:
+    for prediction in predictions:
+        counts[prediction.verdict or "failed"] += 1
+        yield prediction
+
+
+def _summary(counts: Counter[str], skipped: int) -> str:
+    verdicts = [f"{counts[v]} {v}" for v in ("likely_fake", "likely_real", "unsure") if counts[v]]
+    scored = counts.total() - counts["failed"]
+    detail = f" ({', '.join(verdicts)})" if verdicts else ""
+    return f"{scored} scored{detail}, {counts['failed']} failed, {skipped} skipped"
+
+
+def _with_progress(predictions: Iterable[Prediction], total: int, bar: bool) -> Iterator[Prediction]:
+    """Pass predictions on; show a bar with the time left on a terminal's standard error, else a line now and then."""
+    if bar and total > 1:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        with Progress(
+            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+        ) as progress:
+            yield from progress.track(predictions, total=total)
+        return
+    start = noticed = time.monotonic()
+    for done, prediction in enumerate(predictions, 1):
+        yield prediction
+        now = time.monotonic()
+        if total >= MANY and now - noticed >= NOTICE_EVERY_S:
+            noticed = now
+            left_s = (now - start) / done * (total - done)
+            typer.echo(f"{done} of {total} done, about {left_s / 60:.0f} min left", err=True)

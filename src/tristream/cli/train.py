@@ -1,0 +1,52 @@
+"""`tristream train`: one run from a config."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tristream.cli.progress import progress_bar
+
+
+def train(
+    config: Annotated[Path, typer.Option("--config", "-c", help="YAML file; see configs/.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory. [default: runs/NAME]")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Change a key: --set optim.learning_rate=1e-4")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
+) -> None:
+    """Train a detector: any config, any subset of streams, resumable after a kill.
+
+    The run directory holds config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors.
+
+      tristream train -c configs/default.yaml --set data=photos/manifest.parquet
+      tristream train -c configs/finetune.yaml --set data=my.csv --set init_from=detector.safetensors
+      tristream train -c configs/default.yaml -o runs/default --resume
+    """
+    try:
+        from tristream.training.config import TrainConfig
+        from tristream.training.trainer import StepReport
+        from tristream.training.trainer import train as run
+    except ModuleNotFoundError as error:
+        from tristream.errors import MissingExtraError
+
+        if (error.name or "").startswith("tristream"):
+            raise
+        raise MissingExtraError("train", "research") from error
+    from tristream.config import load_config
+
+    settings = load_config(TrainConfig, config, overrides or ())
+    run_dir = output or Path("runs") / settings.name
+    with progress_bar("training") as show:
+
+        def on_step(report: StepReport) -> None:
+            losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+            best = "" if report.best_auroc is None else f"  best AUROC {report.best_auroc:.4f}"
+            show(report.step, report.total_steps, f"epoch {report.epoch + 1}/{report.epochs}  {losses}{best}")
+
+        best = run(settings, run_dir, resume=resume, on_step=on_step, command=shlex.join(["tristream", *sys.argv[1:]]))
+    typer.echo(str(best))
+    typer.echo(f"next: tristream calibrate --checkpoint {best} --data {settings.data} --split reserved -o detector.safetensors", err=True)

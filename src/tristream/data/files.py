@@ -1,0 +1,65 @@
+"""What a manifest records of a file: size, format, hash; reading many files at once; which paths are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, TypeVar
+
+from tristream.errors import ManifestError
+from tristream.images.decode import read_header
+
+HEADER_COLUMNS = ("width", "height", "format")
+FILE_COLUMNS = ("width", "height", "bytes", "format", "sha256")
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(
+    call: Callable[[Item], Result], items: Sequence[Item], progress: Progress | None = None
+) -> Iterator[Result]:
+    """Results of `call` in the order of the items. Works in portions, so that millions of items do not queue up."""
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(items), 1024):
+            for done, result in enumerate(pool.map(call, items[start : start + 1024]), start + 1):
+                yield result
+                if progress is not None:
+                    progress(done, len(items))
+
+
+def file_facts(file: Path, columns: Iterable[str] = FILE_COLUMNS) -> dict[str, Any]:
+    """Value of each of these file columns. Width and height are those of the upright picture.
+
+    Raises ImageError when the header is wanted and is no picture's, ManifestError when the file cannot be read.
+    """
+    columns = set(columns)
+    facts: dict[str, Any] = {}
+    if not columns.isdisjoint(HEADER_COLUMNS):
+        header = read_header(file)
+        facts = {"width": header.width, "height": header.height, "format": header.format}
+    try:
+        if "bytes" in columns:
+            facts["bytes"] = file.stat().st_size
+        if "sha256" in columns:
+            with file.open("rb") as stream:
+                facts["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ManifestError(f"{file}: cannot be read: {error.strerror}") from None
+    return {name: value for name, value in facts.items() if name in columns}
+
+
+def path_problem(path: str, root: Path) -> str | None:
+    """Why a manifest may not hold this path, or None. root: absolute and without links."""
+    posix, windows = PurePosixPath(path), PureWindowsPath(path)
+    if "\0" in path or posix.is_absolute() or windows.anchor or ".." in posix.parts or ".." in windows.parts:
+        return f"leaves the folder {root}; expected a relative path without '..' and without a drive"
+    if not Path(os.path.realpath(root / path)).is_relative_to(root):
+        return f"is a link that leaves the folder {root}"
+    return None

@@ -1,0 +1,69 @@
+"""Backbones by timm name, with weights from the hub, from a safetensors file, or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tristream.detectors.base import Normalise
+from tristream.errors import CheckpointError, ConfigError
+
+
+def create_backbone(name: str, weights: str, *, image_size: int | None = None, features: int = 0) -> nn.Module:
+    """A timm model without classifier (`features=0`) or with a projection to `features` values.
+
+    weights: "hub" (timm's own, needs the network once), "none" (random), or a safetensors file with timm's tensor names.
+    image_size: native size of a transformer's position grid in px; any other size is resampled at run time.
+    Raises ConfigError for a name that timm does not know, CheckpointError for weights that do not fit.
+    """
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no model '{name}'; `timm.list_models('*{name.split('_')[0]}*')` lists similar names")
+    options: dict[str, Any] = {"num_classes": features}
+    if "vit" in name:
+        options["dynamic_img_size"] = True
+        if image_size is not None:
+            options["img_size"] = image_size
+    model: nn.Module = timm.create_model(name, pretrained=weights == "hub", **options)
+    if weights not in ("hub", "none"):
+        load_backbone_file(model, Path(weights))
+    return model
+
+
+def load_backbone_file(model: nn.Module, path: Path) -> None:
+    """Load a safetensors file with timm's tensor names. A classifier that the model lacks is left out; all else must fit."""
+    tensors = read_safetensors(path)
+    if hasattr(model, "pos_embed") and "pos_embed" in tensors:
+        from timm.layers import resample_abs_pos_embed
+
+        embedding: Tensor = model.pos_embed  # type: ignore[assignment]
+        if tensors["pos_embed"].shape != embedding.shape:
+            grid = model.patch_embed.grid_size  # type: ignore[union-attr]
+            tensors["pos_embed"] = resample_abs_pos_embed(tensors["pos_embed"], list(grid))
+    wanted = model.state_dict()
+    head = ("classifier.", "head.", "fc.")
+    try:
+        model.load_state_dict({k: v for k, v in tensors.items() if k in wanted or not k.startswith(head)}, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: does not fit {type(model).__name__}: {str(error)[:400]}") from None
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file as float32 (integers unchanged). Anything else is refused: pickles can run code."""
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: weights are read from .safetensors only; pickled files can run code when opened")
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def normalisation_of(model: nn.Module) -> Normalise:
+    """The normalisation that a timm model was trained with."""
+    settings: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    return Normalise(tuple(settings["mean"]), tuple(settings["std"]))

@@ -1,0 +1,79 @@
+"""The one Detector interface: pixels in [0, 1] go in, a DetectorOutput comes out, normalisation is inside.
+
+Contract, tested for every entry of the registry: in eval mode the logit of a picture does not depend on its batch mates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tristream.config import StrictModel, validate
+from tristream.registry import Registry
+
+# B images, S streams, D fusion width
+
+
+@dataclass(frozen=True)
+class DetectorOutput:
+    """What a detector says of B pictures."""
+
+    logits: Tensor
+    """f32[B], before calibration; above 0 leans fake."""
+    tokens: Tensor | None = None
+    """f32[B, S, D]: the streams projected to the common width, before type embedding and attention."""
+    stream_weights: Tensor | None = None
+    """f32[B, S], rows sum to 1, exactly 0 for a masked stream."""
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+    """Per stream or backbone, f32[B, F]: the features before projection."""
+
+
+class DetectorConfig(StrictModel):
+    """Base of every detector's configuration."""
+
+
+class Detector(nn.Module, ABC):
+    """A detector of fakes. Subclasses set `config_class` and register themselves in DETECTORS."""
+
+    config_class: ClassVar[type[DetectorConfig]]
+    stream_names: tuple[str, ...] = ()
+    """Names of the S streams; empty for a detector without streams."""
+
+    @abstractmethod
+    def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
+        """Score pictures.
+
+        pixels: f32[B, 3, H, W] in [0, 1], RGB. stream_mask: bool[B, S], True where a stream takes part; a masked stream
+        has exactly no influence. Raises ValueError when a row of the mask has no stream left.
+        """
+
+
+DETECTORS: Registry[type[Detector]] = Registry("detector")
+
+
+def build_detector(name: str, config: Mapping[str, Any], *, load_weights: bool = True) -> Detector:
+    """The detector that a config names. `load_weights=False` leaves out pretrained weights (a checkpoint brings them).
+
+    Raises ConfigError for an unknown name or key.
+    """
+    detector_class = DETECTORS[name]
+    return detector_class(validate(detector_class.config_class, config, f"detector '{name}'"), load_weights=load_weights)
+
+
+class Normalise(nn.Module):
+    """(pixels - mean) / std per channel, inside the detector so that attacks and callers see pixels only."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return (pixels - self.mean) / self.std

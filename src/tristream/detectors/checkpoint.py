@@ -1,0 +1,112 @@
+"""Checkpoints: one safetensors file that holds the weights and, as metadata, all that inference needs to know."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tristream import __version__
+from tristream.config import StrictModel, validate
+from tristream.detectors import Detector, build_detector
+from tristream.detectors.backbones import read_safetensors
+from tristream.errors import CheckpointError
+from tristream.images.preprocess import Preprocessing
+from tristream.metrics.calibration import Calibration
+
+FORMAT_VERSION = 1
+_KEY = "tristream"
+_KEPT_IN_FLOAT32 = ("running_mean", "running_var", "mask.component", "mask.band_weights")
+"""Norm buffers and the spectral mask lose too much in half precision."""
+
+
+class CheckpointMetadata(StrictModel):
+    """What travels with the weights."""
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    detector: str
+    """Name in the registry of detectors."""
+    config: dict[str, Any]
+    preprocessing: Preprocessing = Preprocessing()
+    calibration: Calibration | None = None
+    training_data_sha256: str = ""
+    """Digest of the manifest's rows that were trained on."""
+    licence: str = ""
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    tristream_version: str = __version__
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A detector in eval mode, with its metadata."""
+
+    detector: Detector
+    metadata: CheckpointMetadata
+
+
+def save_checkpoint(path: Path, detector: Detector, metadata: CheckpointMetadata, *, half: bool = False) -> None:
+    """Write atomically. `half` stores weights as float16, but norm buffers and the spectral mask as float32."""
+    tensors = {name: _stored(name, tensor, half) for name, tensor in detector.state_dict().items()}
+    write_safetensors(path, tensors, {_KEY: metadata.model_dump_json()})
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file so that a reader sees the old file or the whole new one, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(metadata))
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_metadata(path: Path) -> CheckpointMetadata:
+    """The metadata alone, without loading weights. Raises CheckpointError."""
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: a checkpoint is a .safetensors file; pickled files can run code when opened")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
+    if text is None:
+        raise CheckpointError(f"{path}: holds weights but no tristream metadata; it is not a tristream checkpoint")
+    values = json.loads(text)
+    version = values.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(f"{path}: format version {version}, this release reads {FORMAT_VERSION}; install a matching tristream")
+    return validate(CheckpointMetadata, values, f"metadata of {path}")
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Build the detector that a checkpoint describes and fill it. Needs no network. Raises CheckpointError."""
+    metadata = read_metadata(path)
+    detector = build_detector(metadata.detector, metadata.config, load_weights=False)
+    try:
+        detector.load_state_dict(read_safetensors(path), strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: weights do not fit its own config: {str(error)[:400]}") from None
+    return Checkpoint(detector.eval(), metadata)
+
+
+def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    if half and tensor.is_floating_point() and not name.endswith(_KEPT_IN_FLOAT32):
+        return tensor.to(torch.float16)
+    return tensor

@@ -1,0 +1,1 @@
+"""The multi-stream detector: streams, the spectral mask, MLAF fusion and the model that joins them."""

@@ -1,0 +1,1 @@
+"""From bytes to pixels: decoding, preprocessing and perturbing pictures, without torch."""

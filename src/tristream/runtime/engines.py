@@ -1,0 +1,89 @@
+"""Which engine opens which checkpoint: the seam where a second runtime fits beside PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from tristream.errors import CheckpointError, MissingExtraError, UsageError
+from tristream.images.preprocess import Preprocessing
+from tristream.metrics.calibration import Calibration
+from tristream.runtime.predictor import Predictor
+from tristream.runtime.session import Session
+
+PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"})
+"""Suffixes of files that run code when they are loaded. They are never opened."""
+
+
+@dataclass(frozen=True)
+class OpenDetector:
+    """A checkpoint on an engine, with what travels inside it."""
+
+    session: Session
+    preprocessing: Preprocessing
+    calibration: Calibration | None
+    name: str
+
+
+def load(checkpoint: str | Path | None = None, device: str = "auto") -> Predictor:
+    """A Predictor of the shipped detector, or of a checkpoint of your own (safetensors, from `tristream train`).
+
+    device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N". Needs no network. Raises CheckpointError,
+    UsageError for a device that is not there, and MissingExtraError where PyTorch is not installed.
+    """
+    opened = open_session(_checked(Path(checkpoint)) if checkpoint is not None else shipped_weights(), device)
+    return Predictor(opened.session, opened.preprocessing, opened.calibration, opened.name)
+
+
+def open_session(checkpoint: Path, device: str) -> OpenDetector:
+    """Load a checkpoint on the engine that its format calls for: today always PyTorch. Raises as `load`."""
+    try:
+        from tristream.detectors.checkpoint import load_checkpoint
+        from tristream.runtime.torch_session import TorchSession
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tristream"):
+            raise
+        raise MissingExtraError("predict", "research") from error
+    loaded = load_checkpoint(checkpoint)
+    metadata = loaded.metadata
+    return OpenDetector(
+        TorchSession(loaded.detector, torch_device(device)), metadata.preprocessing, metadata.calibration, metadata.name
+    )
+
+
+def torch_device(device: str) -> str:
+    """Resolve "auto" to a GPU where there is one. Raises UsageError for a device that is not there."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if cuda else "cpu"
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        raise UsageError(f"device '{device}': expected auto, cpu or cuda")
+    if device.startswith("cuda") and not cuda:
+        raise UsageError(f"device '{device}': PyTorch sees no GPU on this machine; use --device cpu")
+    return device
+
+
+def shipped_weights() -> Path:
+    """The checkpoint inside the package. Raises CheckpointError when this installation has none."""
+    path = Path(str(files("tristream").joinpath("weights", "detector.safetensors")))
+    if not path.is_file():
+        raise CheckpointError(f"{path}: this installation ships no detector; name one with --checkpoint FILE")
+    return path
+
+
+def _checked(path: Path) -> Path:
+    suffix = path.suffix.lower()
+    if suffix in PICKLES:
+        raise CheckpointError(
+            f"{path}: a {suffix} file is a pickle and runs code when it is loaded; use a .safetensors checkpoint"
+        )
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; name the .safetensors file in it")
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    if suffix != ".safetensors":
+        raise CheckpointError(f"{path}: expected a .safetensors file, got '{suffix or 'no suffix'}'")
+    return path

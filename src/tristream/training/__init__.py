@@ -1,0 +1,1 @@
+"""Training: one trainer, its augmentation and its named loss terms."""

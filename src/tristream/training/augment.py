@@ -1,0 +1,62 @@
+"""Augmentation: both classes go through the same random rescale, re-encoding, blur, noise and crop.
+
+What a picture gets depends on (seed, epoch, picture id) alone, never on workers, batches or the order of files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from tristream.config import StrictModel
+from tristream.images import perturb
+from tristream.images.preprocess import Preprocessing, to_float
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+
+class Augmentation(StrictModel):
+    """Ranges are inclusive. The defaults treat every picture as one that has been passed on before."""
+
+    scale: tuple[float, float] = (0.25, 1.0)
+    """Factor on both sides before re-encoding; drawn with a density that rises towards the upper end."""
+    encode: float = Field(1.0, ge=0, le=1)
+    """Probability of re-encoding. At 1 no picture keeps its own compression history untouched."""
+    webp_share: float = Field(0.25, ge=0, le=1)
+    """Share of re-encodings that are WebP; the rest is JPEG, one third of it without chroma subsampling."""
+    quality: tuple[int, int] = (50, 98)
+    blur: float = Field(0.1, ge=0, le=1)
+    blur_sigma_px: tuple[float, float] = (0.2, 1.5)
+    noise: float = Field(0.1, ge=0, le=1)
+    noise_sigma: tuple[float, float] = (1.0, 6.0)
+    """Standard deviation in grey levels of 255."""
+    flip: float = Field(0.5, ge=0, le=1)
+
+    def apply(self, pixels: UInt8, preprocessing: Preprocessing, size: int, rng: np.random.Generator) -> Float32:
+        """A training crop. pixels: uint8[H, W, 3]. Returns f32[3, size, size] in [0, 1]."""
+        low, high = self.scale
+        pixels = perturb.rescale(pixels, low + (high - low) * float(np.sqrt(rng.random())))
+        pixels = self._encoded(pixels, rng)
+        if rng.random() < self.blur:
+            pixels = perturb.gaussian_blur(pixels, rng.uniform(*self.blur_sigma_px))
+        if rng.random() < self.noise:
+            pixels = perturb.gaussian_noise(pixels, rng.uniform(*self.noise_sigma), rng)
+        pixels = preprocessing.view(pixels, size, rng.random(), rng.random())
+        if rng.random() < self.flip:
+            pixels = pixels[:, ::-1]
+        return to_float(pixels)
+
+    def _encoded(self, pixels: UInt8, rng: np.random.Generator) -> UInt8:
+        if rng.random() >= self.encode:
+            return pixels
+        quality = int(rng.integers(self.quality[0], self.quality[1] + 1))
+        if rng.random() < self.webp_share and max(pixels.shape) <= 16383:
+            return perturb.webp(pixels, quality)
+        return perturb.jpeg(pixels, quality, "4:4:4" if rng.random() < 1 / 3 else "4:2:0")
+
+
+def sample_generator(seed: int, epoch: int, picture_id: str) -> np.random.Generator:
+    """The random generator of one picture in one epoch. picture_id: the SHA-256 of the file in hexadecimal."""
+    return np.random.default_rng([seed, epoch, int(picture_id[:16], 16)])

@@ -1,0 +1,82 @@
+"""The training configuration: everything that decides what a run does, in one strict model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from tristream.config import StrictModel
+from tristream.images.preprocess import Preprocessing
+from tristream.training.augment import Augmentation
+from tristream.training.optim import OptimConfig
+
+
+class SelectionConfig(StrictModel):
+    """Which checkpoint is kept: the best AUROC of the averaged weights on a split, under a condition."""
+
+    split: str = "validation"
+    condition: str = "alike"
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a gain; None trains to the end."""
+
+
+class ObjectiveConfig(StrictModel):
+    """Weight of a loss term in the sum, and the term's own options."""
+
+    weight: float = Field(1.0, ge=0)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TeacherConfig(StrictModel):
+    """A frozen image tower whose embeddings the distillation objective imitates."""
+
+    backbone: str = "vit_base_patch16_clip_quickgelu_224"
+    weights: str = "hub"
+    embedding: int = 512
+
+
+class TrainConfig(StrictModel):
+    """One training run."""
+
+    name: str = "detector"
+    seed: int = Field(0, ge=0)
+    """Of weights, order, augmentation and dropout; the splits never depend on it."""
+    data: Path
+    """A manifest with a `split` column."""
+    train_split: str = "train"
+    selection: SelectionConfig = SelectionConfig()
+    detector: dict[str, Any] = Field(default_factory=lambda: {"name": "multistream"})
+    """`name` in the registry of detectors, and that detector's own keys."""
+    init_from: Path | None = None
+    """A tristream checkpoint to fine-tune: its detector and preprocessing replace those of this config."""
+    preprocessing: Preprocessing = Preprocessing()
+    augmentation: Augmentation = Augmentation()
+    input_size: int = Field(256, ge=32)
+    """Side in px of the training crops. They are cut from the same resized picture that inference crops from."""
+    objectives: dict[str, ObjectiveConfig] = Field(default_factory=lambda: {"classification": ObjectiveConfig()})
+    stream_dropout: float = Field(0.0, ge=0, lt=1)
+    teacher: TeacherConfig | None = None
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(32, ge=2)
+    """Pictures per step, over all devices and micro-batches."""
+    accumulation: int = Field(1, ge=1)
+    """Micro-batches per step."""
+    optim: OptimConfig = OptimConfig()
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1)
+    workers: int = Field(2, ge=0)
+    """Data loading processes; they change nothing but the speed."""
+    save_every_steps: int = Field(100, ge=1)
+    """How often the state for `--resume` is written, besides the end of every epoch."""
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _number_is_weight(cls, value: Any) -> Any:
+        """`orthogonality: 0.1` is short for `orthogonality: {weight: 0.1}`."""
+        if isinstance(value, dict):
+            return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
+        return value

@@ -1,0 +1,77 @@
+"""The seam: which checkpoint is opened by what, and what is refused before anything is opened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tristream
+from tristream.errors import CheckpointError, MissingExtraError
+from tristream.images.preprocess import Preprocessing
+from tristream.runtime import engines
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".bin", ".PKL"])
+def test_pickles_are_refused_by_their_suffix(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"anything")
+    with pytest.raises(CheckpointError, match=r"pickle.*safetensors"):
+        engines.load(path)
+
+
+def test_other_wrong_checkpoints_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.txt").touch()
+    for path, words in (("gone.safetensors", "no such"), ("", "folder"), ("model.txt", "expected a .safetensors")):
+        with pytest.raises(CheckpointError, match=words):
+            engines.load(tmp_path / path)
+
+
+def test_load_hands_over_what_the_checkpoint_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: object, calibration: object
+) -> None:
+    asked: list[tuple[Path, str]] = []
+
+    def open_session(checkpoint: Path, device: str) -> engines.OpenDetector:
+        asked.append((checkpoint, device))
+        return engines.OpenDetector(session, Preprocessing(crop=224), calibration, "mine")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engines, "open_session", open_session)
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    predictor = tristream.load(path, device="cpu")
+    assert asked == [(path, "cpu")]
+    assert predictor.preprocessing.crop == 224
+    assert (predictor.session, predictor.calibration, predictor.model_name) == (session, calibration, "mine")
+
+
+def test_an_installation_without_weights_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(engines, "files", lambda package: tmp_path)
+    with pytest.raises(CheckpointError, match="--checkpoint"):
+        engines.load()
+
+
+def test_without_pytorch_the_message_is_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.touch()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"predict needs .* pip install 'tristream\[research\]'"):
+        engines.load(path)
+
+
+def test_the_front_door_is_light() -> None:
+    """In a fresh interpreter: neither `import tristream` nor the predictor's module loads an engine; names are lazy."""
+    code = (
+        "import sys, tristream; assert not {'torch', 'numpy', 'PIL', 'pydantic'} & set(sys.modules), 'import tristream';"
+        "assert tristream.__version__ and {'load', 'Predictor', 'Prediction'} <= set(dir(tristream));"
+        "tristream.Predictor, tristream.Prediction, tristream.load;"
+        "assert not {'torch', 'timm', 'pandas', 'scipy'} & set(sys.modules), 'tristream.load'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        tristream.nothing  # type: ignore[attr-defined]  # noqa: B018

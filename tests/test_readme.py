@@ -1,0 +1,132 @@
+"""Documents tell the truth: the tristream commands that they show exist, with these options, and the first ones run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from tristream.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "examples/README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
+
+
+def shell_blocks(document: Path) -> list[list[str]]:
+    """The lines of each fenced shell block; a line that ends in a backslash is joined with the next."""
+    blocks = re.findall(r"^```(?:bash|sh|shell|console)\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S)
+    return [[line for line in block.replace("\\\n", " ").splitlines() if line.strip()] for block in blocks]
+
+
+def commands() -> list[tuple[str, str]]:
+    """(document, command line) for every `tristream` command in a shell block."""
+    return [
+        (str(document.relative_to(ROOT)), line)
+        for document in DOCUMENTS
+        for block in shell_blocks(document)
+        for line in block
+        if line.startswith("tristream")
+    ]
+
+
+def complaint(line: str) -> str:
+    """What the command line says against `line`, without running it; "" when it knows the command and its options."""
+    program = typer.main.get_command(app)
+    todo = [program]
+    while todo:
+        command = todo.pop()
+        todo += getattr(command, "commands", {}).values()
+        if not hasattr(command, "commands"):
+            command.callback = lambda **values: None
+    try:
+        program.main(shlex.split(line, comments=True)[1:], prog_name="tristream", standalone_mode=False)
+    except Exception as error:  # usage errors; the class lives in click or inside Typer, depending on the release
+        return error.format_message() if hasattr(error, "format_message") else repr(error)
+    return ""
+
+
+def test_the_first_block_installs_and_scores_the_examples():
+    first = shell_blocks(ROOT / "README.md")[0]
+    assert first[:2] == ["git clone <this repository> tristream", "cd tristream"]
+    assert first[2:] == ["pip install '.[research]'", "tristream predict examples/"]
+
+
+def test_the_second_block_installs_and_runs_the_tests():
+    assert shell_blocks(ROOT / "README.md")[1] == ["pip install -e '.[dev]'", "pytest -q"]
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in commands()}))
+def test_every_command_in_the_documents_is_understood(line: str):
+    assert complaint(line) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("tristream foretell picture.jpg", "No such command 'foretell'"),
+        ("tristream predict picture.jpg --colour", "No such option"),
+        ("tristream predict picture.jpg --format=xml", "'xml' is not one of"),
+        ("tristream predict picture.jpg --miss-rate few", "Invalid value for '--miss-rate'"),
+        ("tristream data index pictures", "Missing option '--output'"),
+        ("tristream predict", "Missing argument"),
+    ],
+)
+def test_the_check_finds_what_is_wrong(line: str, words: str):
+    assert words in complaint(line)
+
+
+def test_files_of_the_repository_that_commands_name_exist():
+    words = {word for _, line in commands() for word in shlex.split(line, comments=True)}
+    named = sorted(word for word in words if word.startswith(("configs/", "examples/")))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = [
+        f"{document.name}: {target}"
+        for document in [*DOCUMENTS, ROOT / "CHANGELOG.md", ROOT / "WEIGHTS_NOTICE.md"]
+        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
+        if "://" not in target and not (document.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Runs a Python program in an empty folder that has `examples/`, as somebody in a clone would."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def in_the_folder(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    return in_the_folder
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in commands() if "predict examples/" in line}))
+def test_the_examples_are_scored_as_the_documents_say(run, line: str, tmp_path: Path):
+    words = shlex.split(line, comments=True)[1:]
+    done = run("from tristream.cli.app import main; main()", *words)
+    assert done.returncode == 0, done.stderr
+    output = (tmp_path / words[words.index("-o") + 1]).read_text(encoding="utf-8") if "-o" in words else done.stdout
+    pictures = [path for path in (ROOT / "examples").iterdir() if path.suffix in (".jpg", ".png", ".webp")]
+    assert pictures
+    assert [path.name for path in pictures if path.stem not in output] == []
+
+
+def test_the_python_example_runs(run):
+    (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    done = run(program)
+    assert done.returncode == 0, done.stderr
+    assert "a.jpg None" in done.stdout  # the picture that is not there is a record, not the end
