@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,7 @@ def test_video_keeps_its_picture_columns_empty(tmp_path: Path) -> None:
 def test_written_and_read_again_is_the_same(pair: Path, suffix: str) -> None:
     text = 'path,label,source,camera,original_width\na.png,0,"x, ""y""\nz",007,1\nb.jpg,1,NA,,\n'
     manifest = Manifest.read(_csv(pair, text)).with_file_columns(["bytes", "sha256"])
+    assert manifest.table["source"].tolist() == ['x, "y"\nz', "NA"]
     manifest.write(pair / f"again{suffix}")
     again = Manifest.read(pair / f"again{suffix}")
     assert_frame_equal(again.table, manifest.table)
@@ -188,6 +191,19 @@ def test_what_is_no_table_is_an_error(tmp_path: Path) -> None:
         Manifest.read(_csv(tmp_path, "path,label\n", "index.parquet"))
     with pytest.raises(ManifestError, match=r"\.csv or a \.parquet"):
         Manifest.read(_csv(tmp_path, "path,label\n", "index.xlsx"))
+
+
+@pytest.mark.parametrize("missing", ["pandas", "pyarrow"])
+def test_a_missing_library_is_the_command_that_installs_it(pair: Path, missing: str) -> None:
+    (pair / "index.parquet").write_bytes(b"PAR1")
+    code = f"""if True:
+        import pathlib, sys
+        sys.modules[{missing!r}] = None
+        from tristream.data.manifest import Manifest
+        Manifest.read(pathlib.Path({str(pair / "index.parquet")!r}))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtraError" in done.stderr
+    assert "pip install 'tristream[data]'" in done.stderr
 
 
 def test_links_may_not_leave_the_root(paint: Any, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_arguments_of_the_command_line_are_parsed() -> None:
     assert parse_fractions("train=0.8, test=.2") == {"train": 0.8, "test": 0.2}
     assert parse_held_out(["r=a, b", "s=c", "r=d"]) == {"r": ["a", "b", "d"], "s": ["c"]}
     for wrong in ("train", "train=much", "a=0.5,a=0.5"):
-        with pytest.raises(UsageError, match="train|twice"):
+        with pytest.raises(UsageError, match=r"train|twice"):
             parse_fractions(wrong)
     for wrong in ("gigagan", "=a", "r=", "r=,"):
         with pytest.raises(UsageError, match="expected a split and what it holds"):

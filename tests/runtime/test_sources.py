@@ -59,7 +59,9 @@ def test_patterns_are_expanded_unless_a_file_bears_the_name(picture: Picture, tm
     assert names(f"{tmp_path}/?.png") == [f"{tmp_path}/a.png"]
 
 
-@pytest.mark.parametrize(("argument", "words"), [("nowhere/*.jpg", "no file matches"), ("no.jpg", "no such file"), ("", "empty path")])
+@pytest.mark.parametrize(
+    ("argument", "words"), [("nowhere/*.jpg", "no file matches"), ("no.jpg", "no such file"), ("", "empty path")]
+)
 def test_what_does_not_exist_is_a_source_that_fails_when_it_is_read(argument: str, words: str) -> None:
     (source,) = collect([argument]).sources
     with pytest.raises(ImageError, match=words):
@@ -161,7 +163,9 @@ def test_pictures_in_memory_take_the_same_way_as_files() -> None:
     assert sha256(pixels) is None
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
 def test_arrays_of_another_kind_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ImageError, match=r"expected uint8\[H, W, 3\]"):
         rgb(wrong, "it")

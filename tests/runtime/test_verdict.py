@@ -57,7 +57,12 @@ def test_false_alarms_on_new_reals_stay_within_the_rate() -> None:
     for _ in range(300):
         reals = np.round(rng.normal(size=(2, 99)) * 2) / 2
         calibration = Calibration(
-            slope=1, intercept=0, balanced_accuracy_threshold=0, real_logits=tuple(sorted(reals[0].tolist())), fake_logits=(9.0,), source=""
+            slope=1,
+            intercept=0,
+            balanced_accuracy_threshold=0,
+            real_logits=tuple(sorted(reals[0].tolist())),
+            fake_logits=(9.0,),
+            source="",
         )
         thresholds = Thresholds(fake=calibration.fake_threshold(0.05), real=-99.0)
         alarms.append(np.mean([decide(logit, thresholds).verdict == "likely_fake" for logit in reals[1].tolist()]))

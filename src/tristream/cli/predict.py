@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from tristream.cli.progress import progress_bar
 from tristream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from tristream.runtime.sources import Collection
 
 MANY = 200
-"""Pictures from which a run without a terminal reports how far it is, every NOTICE_EVERY_S seconds."""
-NOTICE_EVERY_S = 30.0
+"""Pictures from which a run without a terminal reports now and then how far it is."""
 
 
 class Format(StrEnum):
@@ -100,8 +99,7 @@ def predict(
     chosen = format or _format_of(output)
     counts: Counter[str] = Counter()
     with contextlib.closing(predictions), records.opened(output) as stream:
-        bar = sys.stderr.isatty() and (chosen is Format.TABLE or not stream.isatty())
-        counted = _counted(_with_progress(predictions, len(found.sources), bar), counts)
+        counted = _counted(_with_progress(predictions, len(found.sources), stream, chosen), counts)
         match chosen:
             case Format.JSON:
                 records.write_json(counted, stream)
@@ -148,24 +146,15 @@ def _summary(counts: Counter[str], skipped: int) -> str:
     return f"{scored} scored{detail}, {counts['failed']} failed, {skipped} skipped"
 
 
-def _with_progress(predictions: Iterable[Prediction], total: int, bar: bool) -> Iterator[Prediction]:
-    """Pass predictions on; show a bar with the time left on a terminal's standard error, else a line now and then."""
-    if bar and total > 1:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        with Progress(
-            *columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
-        ) as progress:
-            yield from progress.track(predictions, total=total)
+def _with_progress(
+    predictions: Iterable[Prediction], total: int, stream: TextIO, chosen: Format
+) -> Iterator[Prediction]:
+    """Pass predictions on, with a bar on a terminal, unless records run over it, or lines in the log of a long run."""
+    room_for_a_bar = chosen is Format.TABLE or not stream.isatty()
+    if total < (2 if sys.stderr.isatty() else MANY) or (sys.stderr.isatty() and not room_for_a_bar):
+        yield from predictions
         return
-    start = noticed = time.monotonic()
-    for done, prediction in enumerate(predictions, 1):
-        yield prediction
-        now = time.monotonic()
-        if total >= MANY and now - noticed >= NOTICE_EVERY_S:
-            noticed = now
-            left_s = (now - start) / done * (total - done)
-            typer.echo(f"{done} of {total} done, about {left_s / 60:.0f} min left", err=True)
+    with progress_bar("scoring") as show:
+        for done, prediction in enumerate(predictions, 1):
+            yield prediction
+            show(done, total)

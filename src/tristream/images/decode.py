@@ -1,8 +1,8 @@
 """Any picture that a person may hand over, from bytes to RGB uint8 [H, W, 3]; what cannot be read is an ImageError.
 
-Only the formats in `_SIGNATURES` reach Pillow, chosen by the file's first bytes and never by its name. Half a picture is an
-error, not a picture. Colour profiles are ignored for RGB and grey: a detector reads the samples that the file holds, and a
-colour transform would round them again. CMYK has to be transformed anyway, so there an embedded profile is used.
+Only the formats in `_SIGNATURES` reach Pillow, chosen by the file's first bytes, never by its name. Half a picture is
+an error, not a picture. Colour profiles are ignored for RGB and grey: a detector reads the samples that the file holds,
+and a colour transform would round them again. CMYK has to be transformed anyway: there an embedded profile is used.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says about its picture, read without decoding it; width and height are those of the upright picture."""
+    """What a file says about its picture, read without decoding it; the size is that of the upright picture."""
 
     width: int
     height: int
@@ -104,9 +104,9 @@ class ImageHeader:
 def decode(source: Path | bytes, name: str | None = None, *, max_pixels: int = 200_000_000) -> DecodedImage:
     """Read a picture: first frame, EXIF turn applied, transparency flattened on white, 16 bits scaled to 8.
 
-    source: a file or its bytes; name: how messages call it (default: the path). Safe in threads; Pillow's global settings
-    are not changed. Raises ImageError when the file is missing, unreadable, truncated, damaged or no picture, or when its
-    header claims more than `max_pixels` pixels.
+    source: a file or its bytes; name: how messages call it (default: the path). Safe in threads; Pillow's global
+    settings are not changed. Raises ImageError when the file is missing, unreadable, truncated, damaged or no picture,
+    or when its header claims more than `max_pixels` pixels.
     """
     name = name or _name(source)
     with _opened(source, name) as (picture, format):
@@ -123,7 +123,7 @@ def decode(source: Path | bytes, name: str | None = None, *, max_pixels: int = 2
 
 
 def read_header(source: Path | bytes, name: str | None = None) -> ImageHeader:
-    """Size and format of a picture, without decoding its pixels. Raises ImageError as `decode` does, but sets no limit."""
+    """Size and format of a picture, without decoding its pixels or limiting their number. Raises ImageError."""
     with _opened(source, name or _name(source)) as (picture, format):
         width, height = picture.size
         if _orientation(picture) >= 5:
@@ -297,7 +297,7 @@ def _diagnosis(stream: BinaryIO, format: str, error: Exception) -> str:
     if declared > size:
         return f"truncated {format} (read {size} of {declared} bytes); download it again"
     stream.seek(max(0, size - 64))
-    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b";"}.get(format)
+    end = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\0;"}.get(format)
     if "truncated" in str(error).lower() or (end and end not in stream.read()):
         return f"truncated {format} (its {size} bytes end before the picture does); download it again"
     return f"damaged or unusual {format} ({error}); download it again, or save it as PNG in a picture editor"

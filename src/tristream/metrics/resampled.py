@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tristream.metrics.binary import checked, probability_bin
 
-# R resamples, N pictures, K distinct scores, F fakes, G generators
+# R resamples, N pictures, K thresholds, F fakes, G generators
 
 Float64 = npt.NDArray[np.float64]
 Statistic = Callable[[Float64], Float64]
@@ -25,7 +25,10 @@ Statistic = Callable[[Float64], Float64]
 
 @dataclass(frozen=True)
 class Ranked:
-    """Cumulative counts at falling thresholds: column 0 lies above all, column k at the k-th highest distinct score."""
+    """Cumulative counts at falling thresholds: column 0 lies above all scores, the last at the lowest.
+
+    Thresholds at which a resample's ROC curve cannot bend are left out.
+    """
 
     real_RK: Float64
     """f64[R, K + 1], reals at or above the threshold; the last column holds all."""
@@ -41,7 +44,9 @@ class Ranking:
         self._order_N = np.argsort(-score, kind="stable")
         falling_N = score[self._order_N]
         self._is_fake_N = label[self._order_N].astype(np.float64)
-        self._last_K = np.flatnonzero(np.append(falling_N[1:] != falling_N[:-1], True))
+        last = np.flatnonzero(np.append(falling_N[1:] != falling_N[:-1], True))
+        has_fake = np.diff(self._is_fake_N.cumsum()[last], prepend=0) > 0
+        self._last_K = last[has_fake | np.append(has_fake[1:], True)]  # between reals alone the ROC is a straight line
 
     def __call__(self, counts_RN: Float64) -> Ranked:
         counts = counts_RN[:, self._order_N]
@@ -146,8 +151,7 @@ def brier(counts_RN: Float64, probability_N: Float64, label_N: npt.ArrayLike) ->
 
 
 class GeneratorAurocs:
-    """AUROC of each generator's fakes against all reals, the reals of a resample being the same for all of its
-    generators.
+    """AUROC of each generator's fakes against all reals; within a resample the reals are the same for all generators.
 
     Calling it with counts_RN, f64[R, N], gives f64[R, G]; NaN for a generator that a resample has lost.
     """

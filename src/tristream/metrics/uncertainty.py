@@ -81,7 +81,12 @@ def resampled_counts(
 
 
 def bootstrap_values(
-    statistic: resampled.Statistic, label_N: npt.ArrayLike, group_N: npt.ArrayLike, *, resamples: int = 1000, seed: int = 0
+    statistic: resampled.Statistic,
+    label_N: npt.ArrayLike,
+    group_N: npt.ArrayLike,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Float64:
     """f64[resamples] or f64[resamples, figures], the statistic of each resample."""
     blocks = resampled_counts(label_N, group_N, resamples=resamples, seed=seed)
@@ -99,8 +104,7 @@ def percentile_interval(value_R: Float64, level: float = 0.95) -> Interval | Non
 
 
 def reflected_interval(value_R: Float64, value: float, level: float = 0.95) -> Interval | None:
-    """Basic bootstrap interval of a number >= 0 that few pictures bias upwards, as they do the expected calibration
-    error.
+    """Basic bootstrap interval of a number >= 0 that few pictures bias upwards, such as a calibration error.
 
     A resample overshoots the sample as the sample overshoots the truth, so the percentiles are reflected at `value`
     (Davison & Hinkley 1997, eq. 5.6), cut at 0 and widened to hold `value` itself. None when all resampled values are
@@ -186,8 +190,7 @@ def mean_generator_auroc_bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval | None:
-    """Interval of the mean over generators of the AUROC against all reals, for generators like these: both levels are
-    resampled.
+    """Interval of the mean over generators of the AUROC against all reals, generators and groups being resampled.
 
     Each resample draws groups as `group_bootstrap` does, then as many generators, with replacement, as there are; one
     that lost its last picture counts for nothing in that resample. generator_N is read where the label is 1.

@@ -45,25 +45,26 @@ def open_session(checkpoint: Path, device: str) -> OpenDetector:
         if (error.name or "").startswith("tristream"):
             raise
         raise MissingExtraError("predict", "research") from error
+    device = torch_device(device)
     loaded = load_checkpoint(checkpoint)
     metadata = loaded.metadata
-    return OpenDetector(
-        TorchSession(loaded.detector, torch_device(device)), metadata.preprocessing, metadata.calibration, metadata.name
-    )
+    session = TorchSession(loaded.detector, device)
+    return OpenDetector(session, metadata.preprocessing, metadata.calibration, metadata.name)
 
 
 def torch_device(device: str) -> str:
     """Resolve "auto" to a GPU where there is one. Raises UsageError for a device that is not there."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    gpus = torch.cuda.device_count()
     if device == "auto":
-        return "cuda" if cuda else "cpu"
-    if device.split(":")[0] not in ("cpu", "cuda"):
-        raise UsageError(f"device '{device}': expected auto, cpu or cuda")
-    if device.startswith("cuda") and not cuda:
-        raise UsageError(f"device '{device}': PyTorch sees no GPU on this machine; use --device cpu")
-    return device
+        return "cuda" if gpus else "cpu"
+    if device == "cpu" or (device == "cuda" and gpus):
+        return device
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and index.isdecimal() and int(index) < gpus:
+        return device
+    raise UsageError(f"device '{device}': PyTorch sees the CPU and {gpus} GPUs here; say auto, cpu or cuda")
 
 
 def shipped_weights() -> Path:

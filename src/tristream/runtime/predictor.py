@@ -209,5 +209,5 @@ class Predictor:
 
 
 def _printable(text: str) -> str:
-    """Text that every encoding of a report takes: the stray bytes of a file name that is not UTF-8 become \\xNN."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    """Text that JSON, CSV and a terminal take: bytes NN of a file name that are not UTF-8 become \\udcNN."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -15,8 +15,8 @@ from tristream.errors import UsageError
 from tristream.runtime.predictor import Prediction, Predictor
 
 _COLOURS = {"likely_fake": "bold red", "likely_real": "green", "unsure": "yellow", "failed": "magenta"}
-_PIPE_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
+_PIPE_WIDTH = 10_000
+"""Columns of a table that goes to a file or a pipe: so many that a row stays on one line."""
 
 
 def write_json(predictions: Iterable[Prediction], stream: TextIO) -> None:
@@ -81,8 +81,8 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     if thresholds is None or predictor.calibration is None:
         return f"{predictor.model_name} is not calibrated: no probability, no verdicts. Run 'tristream calibrate'."
     return (
-        f"likely_fake: score above {thresholds.fake:.2f}, as at most {false_alarm_rate:.2%} of real pictures have; "
-        f"likely_real: below {thresholds.real:.2f}, as at most {miss_rate:.2%} of fakes have. "
+        f"likely_fake: score above {thresholds.fake:.2f}, at most {100 * false_alarm_rate:g} % of real pictures; "
+        f"likely_real: below {thresholds.real:.2f}, at most {100 * miss_rate:g} % of fakes. "
         f"Measured, not guaranteed elsewhere: {predictor.calibration.source}. "
         "P(fake) supposes that half of the pictures are fake."
     )

@@ -71,11 +71,14 @@ def train(
     config: TrainConfig,
     run_dir: Path,
     *,
+    manifest: Manifest | None = None,
     resume: bool = False,
     on_step: Callable[[StepReport], None] | None = None,
     command: str = "",
 ) -> Path:
     """Train and return the path of the chosen checkpoint, `run_dir`/checkpoints/best.safetensors.
+
+    manifest: pictures at hand, in place of the file that `config.data` names.
 
     Writes config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors. Raises ConfigError when
     `run_dir` holds a run and `resume` is not set, or when it is and the config differs; ManifestError for unusable data.
@@ -83,7 +86,7 @@ def train(
     _claim(run_dir, config, resume, command)
     fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
     fabric.launch()
-    run = _Run(config, run_dir, fabric)
+    run = _Run(config, Manifest.read(config.data) if manifest is None else manifest, run_dir, fabric)
     state = run_dir / "checkpoints" / "state.safetensors"
     position = run.restore(state) if resume and state.is_file() else Position()
     _cut_log(run_dir / "log.jsonl", position.step)
@@ -96,9 +99,8 @@ def train(
 class _Run:
     """The parts of one run, built from its config."""
 
-    def __init__(self, config: TrainConfig, run_dir: Path, fabric: Fabric) -> None:
+    def __init__(self, config: TrainConfig, manifest: Manifest, run_dir: Path, fabric: Fabric) -> None:
         self.config, self.run_dir, self.fabric = config, run_dir, fabric
-        manifest = Manifest.read(config.data)
         self.train_data = manifest.split(config.train_split).with_file_columns(["sha256"])
         self.selection_data = manifest.split(config.selection.split).with_file_columns(["sha256"])
         labels = self.train_data.table["label"].to_numpy()

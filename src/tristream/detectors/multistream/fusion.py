@@ -27,7 +27,7 @@ class MLAFFusion(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.merge = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
-        self.score = nn.Linear(width, 1)
+        self.score = nn.Linear(width, 1, bias=False)  # a bias would shift all scores alike and the softmax not at all
         self.classifier = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, 1))
 
     def forward(self, features: Sequence[Tensor], mask_BS: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,99 @@
+"""What every detector in the registry keeps to; a new one is picked up the day it is registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.detectors.conftest import SMALL, small_detector
+from tristream.detectors import DETECTORS, Detector
+from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+
+
+def pixels(count: int = 4, size: int = 64, seed: int = 1) -> torch.Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def test_shapes_are_as_stated_and_finite(detector: Detector) -> None:
+    output = detector(pixels())
+    streams = len(detector.stream_names)
+    assert output.logits.shape == (4,) and output.logits.dtype == torch.float32
+    assert torch.isfinite(output.logits).all()
+    if streams:
+        assert output.tokens is not None and output.tokens.shape[:2] == (4, streams)
+        assert output.stream_weights is not None
+        torch.testing.assert_close(output.stream_weights.sum(-1), torch.ones(4))
+    assert output.features and all(len(feature) == 4 for feature in output.features.values())
+
+
+def test_other_input_sizes_are_taken(detector: Detector) -> None:
+    for height, width in ((96, 64), (64, 128)):
+        if not detector.stream_names and height != width:
+            continue
+        assert torch.isfinite(detector(torch.rand(2, 3, height, width)).logits).all()
+
+
+def test_logit_does_not_depend_on_batch_mates(detector: Detector) -> None:
+    batch = pixels()
+    together = detector(batch).logits
+    alone = torch.cat([detector(batch[i : i + 1]).logits for i in range(4)])
+    other_mates = detector(torch.cat([batch[:1], pixels(3, seed=9) * 0.1])).logits
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(together[:1], other_mates[:1], atol=1e-5, rtol=1e-4)
+
+
+def test_eval_is_deterministic(detector: Detector) -> None:
+    assert torch.equal(detector(pixels()).logits, detector(pixels()).logits)
+
+
+def test_gradients_reach_every_trainable_parameter(detector: Detector) -> None:
+    detector.train()
+    with torch.no_grad():  # ResNet starts its residual branches at gain 0, where nothing flows back for one step
+        for parameter in detector.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    output = detector(pixels())
+    (output.logits.sum() + output.logits.square().sum()).backward()
+    missing = [name for name, p in detector.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert not missing
+
+
+def test_checkpoint_round_trip_gives_the_same_logits(detector: Detector, tmp_path: Path) -> None:
+    name = next(n for n in DETECTORS if isinstance(detector, DETECTORS[n]))
+    metadata = CheckpointMetadata(name="test", detector=name, config=SMALL.get(name, {}))
+    save_checkpoint(tmp_path / "a.safetensors", detector, metadata)
+    loaded = load_checkpoint(tmp_path / "a.safetensors")
+    assert loaded.metadata == metadata
+    assert torch.equal(loaded.detector(pixels()).logits, detector(pixels()).logits)
+    save_checkpoint(tmp_path / "half.safetensors", detector, metadata, half=True)
+    half = load_checkpoint(tmp_path / "half.safetensors").detector(pixels()).logits
+    torch.testing.assert_close(half, detector(pixels()).logits, atol=2e-2, rtol=2e-2)
+
+
+MULTI = [name for name in DETECTORS if small_detector(name).stream_names]
+
+
+@pytest.mark.parametrize("name", MULTI)
+def test_a_masked_stream_has_exactly_no_influence(name: str) -> None:
+    detector = small_detector(name)
+    streams = len(detector.stream_names)
+    for masked in range(streams):
+        mask = torch.ones(2, streams, dtype=torch.bool)
+        mask[:, masked] = False
+        before = detector(pixels(2), mask)
+        assert before.stream_weights is not None and (before.stream_weights[:, masked] == 0).all()
+        with torch.no_grad():
+            for parameter in detector.streams[detector.stream_names[masked]].parameters():
+                parameter.mul_(-3.0).add_(0.5)
+        assert torch.equal(detector(pixels(2), mask).logits, before.logits)
+        assert not torch.equal(detector(pixels(2)).logits, before.logits)
+        detector = small_detector(name)
+
+
+@pytest.mark.parametrize("name", MULTI)
+def test_a_mask_without_any_stream_is_refused(name: str) -> None:
+    detector = small_detector(name)
+    with pytest.raises(ValueError, match="without any stream"):
+        detector(pixels(2), torch.zeros(2, len(detector.stream_names), dtype=torch.bool))

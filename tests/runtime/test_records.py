@@ -1,0 +1,108 @@
+"""Predictions written as JSON, CSV and a table, and the file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tristream.errors import UsageError
+from tristream.runtime.predictor import Prediction, Predictor
+from tristream.runtime.records import meaning, opened, write_csv, write_json, write_table
+
+Picture = Callable[..., Path]
+ODD = 'line\nbreak, "quoted" \x1b[31m ünï.png'
+
+
+@pytest.fixture
+def records(predictor: Predictor, picture: Picture, tmp_path: Path) -> list[Prediction]:
+    return list(predictor.predict_many([picture("white.png", 255), picture(ODD, 128), tmp_path / "gone.png"]))
+
+
+def test_json_holds_every_record(records: list[Prediction]) -> None:
+    stream = io.StringIO()
+    write_json(records, stream)
+    assert [Prediction.model_validate(record) for record in json.loads(stream.getvalue())] == records
+
+
+def test_json_of_nothing_is_an_empty_list() -> None:
+    stream = io.StringIO()
+    write_json([], stream)
+    assert json.loads(stream.getvalue()) == []
+
+
+def test_json_is_valid_when_it_ends_early(records: list[Prediction]) -> None:
+    def interrupted() -> Iterator[Prediction]:
+        yield from records[:2]
+        raise KeyboardInterrupt
+
+    stream = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        write_json(interrupted(), stream)
+    assert len(json.loads(stream.getvalue())) == 2
+
+
+def test_csv_is_flat_and_keeps_odd_names(records: list[Prediction]) -> None:
+    stream = io.StringIO()
+    write_csv(records, stream, ("bright", "dark"))
+    rows = list(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
+    assert [row["path"] for row in rows] == [r.path for r in records]
+    assert rows[0]["reasons"] == "score_above_fake_threshold"
+    assert float(rows[0]["threshold_fake"]) == pytest.approx(2)
+    assert float(rows[0]["weight_bright"]) == pytest.approx(1)
+    assert (rows[2]["verdict"], rows[2]["logit"], rows[2]["threshold_real"], rows[2]["weight_dark"]) == ("", "", "", "")
+    assert "no such file" in rows[2]["error"]
+
+
+def test_the_table_says_why_and_shows_no_control_characters(records: list[Prediction], predictor: Predictor) -> None:
+    stream = io.StringIO()
+    write_table(records, stream, meaning(predictor, 0.05, 0.10))
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    assert "line\\nbreak" in text
+    assert "usual for both" in text
+    assert "no such file" in text
+    assert "19 synthetic reals" in text
+    assert "at most 5 % of real pictures" in text
+
+
+def test_a_file_appears_only_when_all_is_written(tmp_path: Path) -> None:
+    output = tmp_path / "out.json"
+    output.write_text("before")
+
+    def break_off() -> None:
+        with opened(output) as stream:
+            stream.write("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert output.read_text() == "before"
+    with opened(output) as stream:
+        stream.write("after")
+    assert output.read_text() == "after"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_link_to_an_output_keeps_being_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(tmp_path / "target.json")
+    with opened(tmp_path / "link.json") as stream:
+        stream.write("x")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "target.json").read_text() == "x"
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    with opened(Path("/dev/null")) as stream:
+        stream.write("x")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_folders_are_refused_as_outputs(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "no" / "out.json"):
+        with pytest.raises(UsageError, match="folder"), opened(path):
+            pytest.fail("opened")

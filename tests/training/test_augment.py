@@ -1,0 +1,55 @@
+"""What a picture gets depends on (seed, epoch, picture) alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tristream.data.dataset import TrainingOrder
+from tristream.images.preprocess import Preprocessing
+from tristream.training.augment import Augmentation, sample_generator
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+
+
+def crop(seed: int, epoch: int, picture: str, **changes: object) -> np.ndarray:
+    return Augmentation(**changes).apply(PIXELS, Preprocessing(), 64, sample_generator(seed, epoch, picture))
+
+
+def test_the_same_key_gives_the_same_crop_and_another_key_another() -> None:
+    first = crop(0, 0, "ab" * 32)
+    assert first.shape == (3, 64, 64) and first.dtype == np.float32 and 0 <= first.min() <= first.max() <= 1
+    assert np.array_equal(first, crop(0, 0, "ab" * 32))
+    for other in (crop(1, 0, "ab" * 32), crop(0, 1, "ab" * 32), crop(0, 0, "cd" * 32)):
+        assert not np.array_equal(first, other)
+
+
+def test_every_option_can_be_switched_off() -> None:
+    off = {"scale": (1, 1), "encode": 0, "blur": 0, "noise": 0, "flip": 0}
+    plain = crop(0, 0, "00" * 32, **off)
+    rng = sample_generator(0, 0, "00" * 32)
+    [rng.random() for _ in range(4)]  # scale, encode, blur, noise
+    expected = Preprocessing().view(PIXELS, 64, rng.random(), rng.random())
+    assert np.array_equal(np.rint(plain * 255).astype(np.uint8), expected.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("changes", [{"encode": 1.0, "webp_share": 1.0}, {"encode": 1.0, "webp_share": 0.0}, {"blur": 1.0}, {"noise": 1.0}])
+def test_each_step_changes_the_picture(changes: dict[str, float]) -> None:
+    off = {"scale": (1, 1), "encode": 0, "blur": 0, "noise": 0, "flip": 0}
+    assert not np.array_equal(crop(0, 0, "00" * 32, **off), crop(0, 0, "00" * 32, **{**off, **changes}))
+
+
+def test_order_is_a_permutation_per_epoch_and_can_start_anywhere() -> None:
+    order = TrainingOrder(50, 8, seed=3)
+    steps = list(order.steps(0, 18))
+    first = [row for step in steps[:6] for _, row in step]
+    assert len(set(first)) == 48 and {epoch for step in steps[6:12] for epoch, _ in step} == {1}
+    assert list(order.steps(7, 18)) == steps[7:]
+    assert first != [row for step in steps[6:12] for _, row in step]
+
+
+def test_ranks_share_a_step() -> None:
+    order = TrainingOrder(50, 8, seed=3)
+    whole = next(order.steps(0, 1))
+    shares = [next(order.steps(0, 1, rank, 2)) for rank in range(2)]
+    assert sorted(shares[0] + shares[1]) == sorted(whole)

@@ -1,0 +1,74 @@
+"""The loss terms on cases worked out by hand, and stream dropout's statistics."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tests.detectors.conftest import small_detector
+from tristream.data.dataset import ImageBatch
+from tristream.detectors.base import DetectorOutput
+from tristream.training.objectives import OBJECTIVES, TrainingContext, build_objective, draw_stream_mask, orthogonality_loss
+
+
+def test_orthogonality_by_hand() -> None:
+    e1, e2, diagonal = torch.tensor([1.0, 0]), torch.tensor([0.0, 1]), torch.tensor([1.0, 1])
+    assert orthogonality_loss(torch.stack([e1, e2])[None]) == 0
+    assert orthogonality_loss(torch.stack([e1, -3 * e1])[None]) == pytest.approx(1)
+    # pairs: (e1, e2) 0, (e1, diagonal) 1/sqrt 2, (e2, diagonal) 1/sqrt 2
+    assert orthogonality_loss(torch.stack([e1, e2, diagonal])[None]) == pytest.approx(2 / 3 / math.sqrt(2))
+    # per sample: one sample with cosine 1 and one with cosine -1 do not cancel
+    both = torch.stack([torch.stack([e1, e1]), torch.stack([e1, -e1])])
+    assert orthogonality_loss(both) == pytest.approx(1)
+
+
+def test_orthogonality_skips_dropped_streams() -> None:
+    e1, e2 = torch.tensor([1.0, 0]), torch.tensor([0.0, 1])
+    tokens = torch.stack([e1, e1, e2])[None]
+    assert orthogonality_loss(tokens, torch.tensor([[True, False, True]])) == 0
+    assert orthogonality_loss(tokens, torch.tensor([[True, True, False]])) == pytest.approx(1)
+    assert orthogonality_loss(tokens, torch.tensor([[True, False, False]])) == 0
+
+
+def test_orthogonality_lies_between_0_and_1_with_finite_gradients() -> None:
+    tokens = torch.randn(16, 3, 8, requires_grad=True)
+    loss = orthogonality_loss(tokens)
+    loss.backward()
+    assert 0 <= loss <= 1 and torch.isfinite(tokens.grad).all()
+    zero = torch.zeros(2, 3, 8, requires_grad=True)
+    orthogonality_loss(zero).backward()
+    assert torch.isfinite(zero.grad).all()
+
+
+def test_classes_weigh_the_same_whatever_their_share() -> None:
+    context = TrainingContext(small_detector("multistream"), (30, 10), None)
+    term = build_objective("classification", {}, context)
+    labels = torch.tensor([0.0, 0, 0, 1])
+    batch = ImageBatch(torch.zeros(4, 3, 1, 1), labels, torch.arange(4))
+    loss = term(DetectorOutput(torch.zeros(4)), batch, None)
+    assert loss == pytest.approx(math.log(2))
+    wrong_fake = term(DetectorOutput(torch.tensor([-9.0, -9, -9, -9])), batch, None)
+    wrong_real = term(DetectorOutput(torch.tensor([9.0, 9, 9, 9])), batch, None)
+    assert wrong_fake == pytest.approx(wrong_real, rel=1e-3)
+
+
+def test_every_objective_is_built_with_defaults() -> None:
+    context = TrainingContext(small_detector("multistream"), (1, 1), torch.randn(4, 8))
+    output = context.detector(torch.rand(4, 3, 64, 64))
+    batch = ImageBatch(torch.zeros(4, 3, 1, 1), torch.tensor([0.0, 1, 0, 1]), torch.arange(4))
+    for name in OBJECTIVES:
+        value = build_objective(name, {}, context)(output, batch, None)
+        assert value.shape == () and torch.isfinite(value)
+
+
+def test_stream_dropout_is_per_sample_and_leaves_one_alive() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mask = draw_stream_mask(10_000, 3, 0.5, generator)
+    assert mask.any(-1).all()
+    # alive with probability 1/2, plus 1/3 of the 1/8 in which all three were drawn to drop
+    assert mask.float().mean(0).tolist() == pytest.approx([0.5 + 1 / 24] * 3, abs=0.02)
+    assert len(mask.unique(dim=0)) == 7
+    assert draw_stream_mask(10_000, 3, 0.99, generator).any(-1).all()
+    assert draw_stream_mask(100, 3, 0.0, generator).all()

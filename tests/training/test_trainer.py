@@ -1,0 +1,140 @@
+"""The trainer: a killed run that is resumed ends with the same weights; what a run directory holds; what it refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.pictures import planted_manifest
+from tristream.detectors.backbones import read_safetensors
+from tristream.detectors.checkpoint import load_checkpoint, read_metadata
+from tristream.errors import ConfigError, ManifestError
+from tristream.training.config import TrainConfig
+from tristream.training.trainer import StepReport, train
+
+
+def tiny(folder: Path, **changes: object) -> TrainConfig:
+    values: dict[str, object] = {
+        "data": str(folder / "manifest.csv"), "selection": {"condition": "delivered"}, "input_size": 32, "epochs": 2,
+        "batch_size": 8, "workers": 0, "accelerator": "cpu", "ema_decay": 0.9, "save_every_steps": 3, "stream_dropout": 0.3,
+        "preprocessing": {"short_side": 32, "crop": 32}, "objectives": {"classification": 1, "orthogonality": 0.1},
+        "detector": {"name": "multistream", "streams": ["frequency", "semantic"], "image_size": 32, "width": 32,
+                     "options": {"frequency": {"weights": "none"}, "semantic": {"weights": "none"}}},
+    }  # fmt: skip
+    return TrainConfig.model_validate({**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    planted_manifest(folder, {"train": 56, "validation": 12})
+    return folder
+
+
+KILLED_RUN = """
+import os, signal, sys, yaml
+from pathlib import Path
+from tristream.training.config import TrainConfig
+from tristream.training.trainer import train
+
+def on_step(report):
+    if report.step == 11:  # in the middle of the second epoch, two steps after the last state
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train(TrainConfig.model_validate(yaml.safe_load(Path(sys.argv[1]).read_text())), Path(sys.argv[2]), on_step=on_step)
+"""
+
+
+def test_a_run_killed_by_sigkill_and_resumed_ends_with_the_same_weights(pictures: Path, tmp_path: Path) -> None:
+    config = tiny(pictures)
+    train(config, tmp_path / "whole")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    killed = subprocess.run([sys.executable, "-c", KILLED_RUN, str(tmp_path / "config.yaml"), str(tmp_path / "killed")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    steps: list[int] = []
+    train(config, tmp_path / "killed", resume=True, on_step=lambda report: steps.append(report.step))
+    assert steps == [10, 11, 12, 13, 14], "goes on from the state after step 9"
+    for name in ("best", "last", "state"):
+        whole, resumed = (read_safetensors(tmp_path / run / "checkpoints" / f"{name}.safetensors") for run in ("whole", "killed"))
+        assert whole.keys() == resumed.keys()
+        different = [key for key in whole if not torch.equal(whole[key], resumed[key])]
+        assert not different, (name, different[:5])
+    logs = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
+def test_seeds_differ_and_repeat(pictures: Path, tmp_path: Path) -> None:
+    def weight(run: str, seed: int) -> torch.Tensor:
+        path = train(tiny(pictures, seed=seed, epochs=1), tmp_path / run)
+        return read_safetensors(path)["fusion.merge.weight"]
+
+    first = weight("a", 0)
+    assert torch.equal(first, weight("b", 0))
+    assert not torch.equal(first, weight("c", 1))
+
+
+def test_accumulation_changes_memory_not_the_gradient_by_much(pictures: Path, tmp_path: Path) -> None:
+    losses: dict[int, list[float]] = {}
+    for parts in (1, 2):
+        reports: list[StepReport] = []
+        train(tiny(pictures, accumulation=parts, epochs=1, stream_dropout=0.0), tmp_path / str(parts), on_step=reports.append)
+        losses[parts] = [report.losses["orthogonality"] for report in reports]
+    assert losses[1][0] == pytest.approx(losses[2][0], rel=0.05)
+
+
+def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_path: Path) -> None:
+    best = train(tiny(pictures, epochs=1), tmp_path / "run", command="tristream train -c x.yaml")
+    assert TrainConfig.model_validate(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())) == tiny(pictures, epochs=1)
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["command"] == "tristream train -c x.yaml" and "torch" in environment["packages"]
+    entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert any("selection_auroc" in entry and entry["n"] == 12 for entry in entries)
+    metadata = read_metadata(best)
+    assert metadata.preprocessing.crop == 32 and len(metadata.training_data_sha256) == 64
+    assert load_checkpoint(best).detector.stream_names == ("frequency", "semantic")
+
+
+def test_fine_tuning_starts_from_the_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    first = train(tiny(pictures, epochs=1), tmp_path / "first")
+    tuned = train(tiny(pictures, epochs=1, init_from=str(first), optim={"learning_rate": 1e-9}), tmp_path / "tuned")
+    before, after = read_safetensors(first), read_safetensors(tuned)
+    torch.testing.assert_close(after["fusion.merge.weight"], before["fusion.merge.weight"], atol=1e-5, rtol=0)
+    assert read_metadata(tuned).preprocessing == read_metadata(first).preprocessing
+
+
+def test_distillation_pulls_the_stream_towards_the_teacher(pictures: Path, tmp_path: Path) -> None:
+    from tests.detectors.conftest import SMALL, small_detector  # a ViT with random weights serves as teacher
+    from safetensors.torch import save_file
+
+    tower = small_detector("univfd").tower
+    save_file(tower.state_dict(), tmp_path / "teacher.safetensors")
+    reports: list[StepReport] = []
+    config = tiny(
+        pictures, epochs=4, objectives={"distillation": 1.0}, stream_dropout=0.0, optim={"learning_rate": 1e-3},
+        teacher={"backbone": SMALL["univfd"]["backbone"], "weights": str(tmp_path / "teacher.safetensors"), "embedding": 32},
+    )  # fmt: skip
+    train(config, tmp_path / "run", on_step=reports.append)
+    losses = [report.losses["distillation"] for report in reports]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_a_folder_with_a_run_is_not_overwritten(pictures: Path, tmp_path: Path) -> None:
+    train(tiny(pictures, epochs=1), tmp_path / "run")
+    with pytest.raises(ConfigError, match="--resume"):
+        train(tiny(pictures, epochs=1), tmp_path / "run")
+    with pytest.raises(ConfigError, match="another config"):
+        train(tiny(pictures, epochs=3), tmp_path / "run", resume=True)
+
+
+def test_one_class_is_refused(pictures: Path, tmp_path: Path) -> None:
+    manifest = planted_manifest(tmp_path, {"train": 20, "validation": 4})
+    only_real = manifest.where((manifest.table["label"] == 0).to_numpy(bool))
+    with pytest.raises(ManifestError, match="real and fake"):
+        train(tiny(pictures), tmp_path / "run", manifest=only_real)
