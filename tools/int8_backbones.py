@@ -89,7 +89,10 @@ def measure(backbone: str, arguments: argparse.Namespace, folder: Path) -> dict[
     """Train, export, quantise, compare."""
     full = Manifest.read(arguments.manifest)
     chosen = full.table.groupby("split", group_keys=False).sample(frac=1, random_state=0)
-    chosen = chosen[chosen["split"] == "train"].head(arguments.pictures), chosen[chosen["split"] == "reserved"].head(400)
+    chosen = (
+        chosen[chosen["split"] == "train"].head(arguments.pictures),
+        chosen[chosen["split"] == "reserved"].head(400),
+    )
     small = full.where(full.table.index.isin(np.concatenate([part.index for part in chosen])))
     weights = folder / f"{backbone}.safetensors"
     taken = fitting_tensors(backbone, arguments.start, weights)
@@ -102,7 +105,9 @@ def measure(backbone: str, arguments: argparse.Namespace, folder: Path) -> dict[
     best = train(config, folder / backbone, manifest=small)
     fp32, prepared, int8 = (folder / f"{backbone}.{kind}.onnx" for kind in ("fp32", "prepared", "int8"))
     module = Logit(load_checkpoint(best).detector).eval()
-    torch.onnx.export(module, (torch.zeros(1, 3, 256, 256),), fp32, input_names=["pixels"], output_names=["logit"], dynamo=False)
+    torch.onnx.export(
+        module, (torch.zeros(1, 3, 256, 256),), fp32, input_names=["pixels"], output_names=["logit"], dynamo=False
+    )
     quant_pre_process(str(fp32), str(prepared))
     train_split, reserved = small.split("train"), small.split("reserved")
     calibration = crops_of(train_split.where(np.arange(len(train_split)) < 96))

@@ -31,7 +31,12 @@ def select(large: dict[str, Tensor], model: str) -> dict[str, Tensor]:
     heads = (evenly(width // HEAD, wide // HEAD)[:, None] * HEAD + torch.arange(HEAD)).flatten()
     hidden = evenly(small["blocks.0.mlp.fc1.bias"].numel(), large["blocks.0.mlp.fc1.bias"].numel())
     qkv = torch.cat([heads + part * wide for part in range(3)])
-    rows = {"attn.qkv": (qkv, channels), "attn.proj": (channels, heads), "mlp.fc1": (hidden, channels), "mlp.fc2": (channels, hidden)}
+    rows = {
+        "attn.qkv": (qkv, channels),
+        "attn.proj": (channels, heads),
+        "mlp.fc1": (hidden, channels),
+        "mlp.fc2": (channels, hidden),
+    }
     out: dict[str, Tensor] = {}
     for name in small:
         layer = name.split(".", 2)[2].rpartition(".")[0] if name.startswith("blocks.") else ""
@@ -49,7 +54,9 @@ def select(large: dict[str, Tensor], model: str) -> dict[str, Tensor]:
         else:  # CLIP's patch embedding has no bias
             out[name] = torch.zeros_like(small[name])
     if "norm_pre.weight" in large:
-        typical = (large["pos_embed"][0, 1:].var(0) + large["patch_embed.proj.weight"].flatten(1).square().sum(1) * 0.25).sqrt()
+        typical = (
+            large["pos_embed"][0, 1:].var(0) + large["patch_embed.proj.weight"].flatten(1).square().sum(1) * 0.25
+        ).sqrt()
         gain = (large["norm_pre.weight"] / typical.mean())[channels]
         for name in ("cls_token", "pos_embed"):
             out[name] *= gain

@@ -42,7 +42,9 @@ def parse_yaml(text: str, origin: str = "configuration") -> Any:
     def expand(match: re.Match[str]) -> str:
         value = os.environ.get(match[1], match[2])
         if value is None:
-            raise ConfigError(f"{origin}: environment variable {match[1]} is not set (write ${{{match[1]}:-default}} to allow that)")
+            raise ConfigError(
+                f"{origin}: environment variable {match[1]} is not set (write ${{{match[1]}:-default}} to allow that)"
+            )
         return value
 
     lines = [line if line.lstrip().startswith("#") else _VARIABLE.sub(expand, line) for line in text.splitlines()]
@@ -71,7 +73,9 @@ def validate(model: type[M], values: Mapping[str, Any], origin: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']} (got {e['input']!r})" for e in error.errors()
+        ]
         raise ConfigError(f"{origin} does not fit {model.__name__}:\n" + "\n".join(lines)) from None
 
 

@@ -7,7 +7,18 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_PACKAGES = ("tristream", "numpy", "pillow", "torch", "torchvision", "timm", "lightning", "scikit-learn", "pandas", "onnxruntime")
+_PACKAGES = (
+    "tristream",
+    "numpy",
+    "pillow",
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "scikit-learn",
+    "pandas",
+    "onnxruntime",
+)
 
 
 def describe_environment() -> dict[str, object]:
@@ -33,7 +44,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def _accelerator() -> str | None:

@@ -238,7 +238,8 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     assert min(took_s) < 2  # 0.3 s on an idle machine; the margin is for a busy one
 
 
-def test_a_reader_that_leaves_is_no_error(picture: Picture) -> None:
+@pytest.mark.parametrize("failing", [[], ["gone.png"]], ids=["all scored", "some failed"])
+def test_a_reader_that_leaves_is_no_error(picture: Picture, failing: list[str]) -> None:
     """`tristream predict ... | head`: no traceback, and not the status of a failed picture."""
     code = """if True:
         import sys
@@ -253,9 +254,12 @@ def test_a_reader_that_leaves_is_no_error(picture: Picture) -> None:
     """
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", code, "predict", str(picture("a.png")), "--format", "json"]
+    command = [sys.executable, "-c", code, "predict", str(picture("a.png")), *failing, "--format", "json"]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     try:
-        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, cwd=REPOSITORY)
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, cwd=REPOSITORY, env=buffered
+        )
     finally:
         os.close(writer)
     assert "Error" not in done.stderr

@@ -56,7 +56,9 @@ def test_gradients_reach_every_trainable_parameter(detector: Detector) -> None:
                 parameter.normal_(std=0.1)
     output = detector(pixels())
     (output.logits.sum() + output.logits.square().sum()).backward()
-    missing = [name for name, p in detector.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    missing = [
+        name for name, p in detector.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
     assert not missing
 
 

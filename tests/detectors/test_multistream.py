@@ -121,7 +121,9 @@ def test_stream_weights_come_from_a_backbone_file_or_a_checkpoint(tmp_path: Path
 
     config = {**SMALL["multistream"], "streams": ["frequency"]}
     source = build_detector("multistream", config, load_weights=False)
-    save_checkpoint(tmp_path / "source.safetensors", source, CheckpointMetadata(name="s", detector="multistream", config=config))
+    save_checkpoint(
+        tmp_path / "source.safetensors", source, CheckpointMetadata(name="s", detector="multistream", config=config)
+    )
     options = {"frequency": {"weights": str(tmp_path / "source.safetensors")}}
     copy = build_detector("multistream", {**SMALL["multistream"], "streams": ["frequency"], "options": options})
     assert torch.equal(copy.streams["frequency"].project.weight, source.streams["frequency"].project.weight)

@@ -43,7 +43,7 @@ def solid(mode: str, colour: float | tuple[int, ...]) -> Image.Image:
 
 
 def lut_profile(space: bytes, lightness: dict[int, int]) -> bytes:
-    """An ICC profile by hand: a table of Lab greys, given by which channels are full (bits, first is highest), else 0."""
+    """An ICC profile by hand: Lab greys by which channels are full (bits, the first is highest), else black."""
     channels = len(space.strip())
     identity = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
     ramp = bytes(range(256))

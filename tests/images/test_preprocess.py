@@ -11,10 +11,15 @@ from tristream.images.preprocess import Preprocessing
 def ramp(height: int, width: int) -> np.ndarray:
     """Red grows to the right, green to the bottom: a crop tells where it came from."""
     y, x = np.mgrid[0:height, 0:width]
-    return np.stack([255 * x / max(1, width - 1), 255 * y / max(1, height - 1), np.zeros((height, width))], -1).astype(np.uint8)
+    return np.stack([255 * x / max(1, width - 1), 255 * y / max(1, height - 1), np.zeros((height, width))], -1).astype(
+        np.uint8
+    )
 
 
-@pytest.mark.parametrize(("size", "count"), [((300, 300), 1), ((4000, 3000), 1), ((300, 601), 3), ((601, 300), 3), ((1, 1), 1), ((2, 9000), 3)])
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [((300, 300), 1), ((4000, 3000), 1), ((300, 601), 3), ((601, 300), 3), ((1, 1), 1), ((2, 9000), 3)],
+)
 def test_shapes_and_range(size: tuple[int, int], count: int) -> None:
     crops = Preprocessing().crops(ramp(*size))
     assert crops.shape == (count, 3, 256, 256) and crops.dtype == np.float32

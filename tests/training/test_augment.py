@@ -33,7 +33,9 @@ def test_every_option_can_be_switched_off() -> None:
     assert np.array_equal(np.rint(plain * 255).astype(np.uint8), expected.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("changes", [{"encode": 1.0, "webp_share": 1.0}, {"encode": 1.0, "webp_share": 0.0}, {"blur": 1.0}, {"noise": 1.0}])
+@pytest.mark.parametrize(
+    "changes", [{"encode": 1.0, "webp_share": 1.0}, {"encode": 1.0, "webp_share": 0.0}, {"blur": 1.0}, {"noise": 1.0}]
+)
 def test_each_step_changes_the_picture(changes: dict[str, float]) -> None:
     off = {"scale": (1, 1), "encode": 0, "blur": 0, "noise": 0, "flip": 0}
     assert not np.array_equal(crop(0, 0, "00" * 32, **off), crop(0, 0, "00" * 32, **{**off, **changes}))

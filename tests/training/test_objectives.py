@@ -10,7 +10,13 @@ import torch
 from tests.detectors.conftest import small_detector
 from tristream.data.dataset import ImageBatch
 from tristream.detectors.base import DetectorOutput
-from tristream.training.objectives import OBJECTIVES, TrainingContext, build_objective, draw_stream_mask, orthogonality_loss
+from tristream.training.objectives import (
+    OBJECTIVES,
+    TrainingContext,
+    build_objective,
+    draw_stream_mask,
+    orthogonality_loss,
+)
 
 
 def test_orthogonality_by_hand() -> None:

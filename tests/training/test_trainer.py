@@ -56,13 +56,17 @@ def test_a_run_killed_by_sigkill_and_resumed_ends_with_the_same_weights(pictures
     config = tiny(pictures)
     train(config, tmp_path / "whole")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    killed = subprocess.run([sys.executable, "-c", KILLED_RUN, str(tmp_path / "config.yaml"), str(tmp_path / "killed")], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "config.yaml"), str(tmp_path / "killed")], check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     steps: list[int] = []
     train(config, tmp_path / "killed", resume=True, on_step=lambda report: steps.append(report.step))
     assert steps == [10, 11, 12, 13, 14], "goes on from the state after step 9"
     for name in ("best", "last", "state"):
-        whole, resumed = (read_safetensors(tmp_path / run / "checkpoints" / f"{name}.safetensors") for run in ("whole", "killed"))
+        whole, resumed = (
+            read_safetensors(tmp_path / run / "checkpoints" / f"{name}.safetensors") for run in ("whole", "killed")
+        )
         assert whole.keys() == resumed.keys()
         different = [key for key in whole if not torch.equal(whole[key], resumed[key])]
         assert not different, (name, different[:5])
@@ -84,14 +88,20 @@ def test_accumulation_changes_memory_not_the_gradient_by_much(pictures: Path, tm
     losses: dict[int, list[float]] = {}
     for parts in (1, 2):
         reports: list[StepReport] = []
-        train(tiny(pictures, accumulation=parts, epochs=1, stream_dropout=0.0), tmp_path / str(parts), on_step=reports.append)
+        train(
+            tiny(pictures, accumulation=parts, epochs=1, stream_dropout=0.0),
+            tmp_path / str(parts),
+            on_step=reports.append,
+        )
         losses[parts] = [report.losses["orthogonality"] for report in reports]
     assert losses[1][0] == pytest.approx(losses[2][0], rel=0.05)
 
 
 def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_path: Path) -> None:
     best = train(tiny(pictures, epochs=1), tmp_path / "run", command="tristream train -c x.yaml")
-    assert TrainConfig.model_validate(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())) == tiny(pictures, epochs=1)
+    assert TrainConfig.model_validate(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())) == tiny(
+        pictures, epochs=1
+    )
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["command"] == "tristream train -c x.yaml" and "torch" in environment["packages"]
     entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]

@@ -27,9 +27,10 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # ctx: click's Context, which newer Typer releases carry inside
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a reader that is gone is noticed here, not while the interpreter ends
-            return result
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # a reader that is gone is noticed here, not while the interpreter ends
         except TristreamError as error:
             if ctx.params.get("debug"):
                 raise

@@ -14,15 +14,23 @@ def calibrate(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", help="Checkpoint to calibrate; it is not changed.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Calibrated checkpoint to write.")],
-    split: Annotated[str, typer.Option("--split", help="Pictures whose sources and generators nothing trained on.")] = "reserved",
-    name: Annotated[str | None, typer.Option("--name", help="Name of the calibrated detector. [default: unchanged]")] = None,
-    licence: Annotated[str | None, typer.Option("--licence", help="Licence of the weights. [default: unchanged]")] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store weights in half precision (norms and mask stay float32).")] = False,
+    split: Annotated[
+        str, typer.Option("--split", help="Pictures whose sources and generators nothing trained on.")
+    ] = "reserved",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the calibrated detector. [default: unchanged]")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", help="Licence of the weights. [default: unchanged]")
+    ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store weights in half precision (norms and mask stay float32).")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Calibrate a checkpoint: Platt scaling at even odds, and the logits from which verdict thresholds are read.
 
-      tristream calibrate --checkpoint runs/default/checkpoints/best.safetensors --data index.csv -o detector.safetensors
+    tristream calibrate --checkpoint runs/default/checkpoints/best.safetensors --data index.csv -o detector.safetensors
     """
     from tristream.evaluation.calibrate import calibrate_checkpoint
 
@@ -30,4 +38,6 @@ def calibrate(
         calibration = calibrate_checkpoint(
             checkpoint, data, split, output, name=name, licence=licence, half=half, device=device, progress=show
         )
-    typer.echo(f"{output}: P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f}); {calibration.source}")
+    typer.echo(
+        f"{output}: P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f}); {calibration.source}"
+    )

@@ -14,17 +14,23 @@ from tristream.cli.progress import progress_bar
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")
+    ],
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", help="Default: the shipped detector.")] = None,
-    split: Annotated[str | None, typer.Option("--split", help="One split of the manifest. [default: all pictures]")] = None,
-    condition: Annotated[list[str] | None, typer.Option("--condition", help="Repeatable. [default: delivered, alike]")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="One split of the manifest. [default: all pictures]")
+    ] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option("--condition", help="Repeatable. [default: delivered, alike]")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option("--precision", help="32 or bf16 (faster, approximate; recorded).")] = "32",
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
 ) -> None:
     """Evaluate a detector: AUROC and more, overall, per generator and per photo source, with n and 95 % intervals.
 
-      tristream evaluate --data ../data/index.csv --split test --out results/mine
+    tristream evaluate --data ../data/index.csv --split test --out results/mine
     """
     from tristream.evaluation.record import evaluate_checkpoint
     from tristream.evaluation.text import summary_table

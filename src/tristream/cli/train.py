@@ -15,7 +15,9 @@ from tristream.cli.progress import progress_bar
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="YAML file; see configs/.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory. [default: runs/NAME]")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="Change a key: --set optim.learning_rate=1e-4")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key: --set optim.learning_rate=1e-4")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
 ) -> None:
     """Train a detector: any config, any subset of streams, resumable after a kill.
@@ -49,4 +51,7 @@ def train(
 
         best = run(settings, run_dir, resume=resume, on_step=on_step, command=shlex.join(["tristream", *sys.argv[1:]]))
     typer.echo(str(best))
-    typer.echo(f"next: tristream calibrate --checkpoint {best} --data {settings.data} --split reserved -o detector.safetensors", err=True)
+    typer.echo(
+        f"next: tristream calibrate --checkpoint {best} --data {settings.data} --split reserved -o detector.safetensors",
+        err=True,
+    )

@@ -22,7 +22,9 @@ def create_backbone(name: str, weights: str, *, image_size: int | None = None, f
     Raises ConfigError for a name that timm does not know, CheckpointError for weights that do not fit.
     """
     if not timm.is_model(name):
-        raise ConfigError(f"timm has no model '{name}'; `timm.list_models('*{name.split('_')[0]}*')` lists similar names")
+        raise ConfigError(
+            f"timm has no model '{name}'; `timm.list_models('*{name.split('_')[0]}*')` lists similar names"
+        )
     options: dict[str, Any] = {"num_classes": features}
     if "vit" in name:
         options["dynamic_img_size"] = True
@@ -55,7 +57,9 @@ def load_backbone_file(model: nn.Module, path: Path) -> None:
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file as float32 (integers unchanged). Anything else is refused: pickles can run code."""
     if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: weights are read from .safetensors only; pickled files can run code when opened")
+        raise CheckpointError(
+            f"{path}: weights are read from .safetensors only; pickled files can run code when opened"
+        )
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -62,7 +62,9 @@ def build_detector(name: str, config: Mapping[str, Any], *, load_weights: bool =
     Raises ConfigError for an unknown name or key.
     """
     detector_class = DETECTORS[name]
-    return detector_class(validate(detector_class.config_class, config, f"detector '{name}'"), load_weights=load_weights)
+    return detector_class(
+        validate(detector_class.config_class, config, f"detector '{name}'"), load_weights=load_weights
+    )
 
 
 class Normalise(nn.Module):

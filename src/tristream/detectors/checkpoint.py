@@ -91,7 +91,9 @@ def read_metadata(path: Path) -> CheckpointMetadata:
     values = json.loads(text)
     version = values.get("format_version")
     if version != FORMAT_VERSION:
-        raise CheckpointError(f"{path}: format version {version}, this release reads {FORMAT_VERSION}; install a matching tristream")
+        raise CheckpointError(
+            f"{path}: format version {version}, this release reads {FORMAT_VERSION}; install a matching tristream"
+        )
     return validate(CheckpointMetadata, values, f"metadata of {path}")
 
 

@@ -58,7 +58,9 @@ def score_manifest(
 
     done = 0
     for rows, prepared in _prefetched(prepare, count, batch_size, workers):
-        readable = [(row, crops) for row, crops in zip(rows, prepared, strict=True) if not isinstance(crops, ImageError)]
+        readable = [
+            (row, crops) for row, crops in zip(rows, prepared, strict=True) if not isinstance(crops, ImageError)
+        ]
         for row, outcome in zip(rows, prepared, strict=True):
             if isinstance(outcome, ImageError):
                 errors[row] = str(outcome)
@@ -139,9 +141,13 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
     path = out / "record.json"
     if path.is_file():
         existing = json.loads(path.read_text(encoding="utf-8"))
-        different = [key for key in record if key not in ("command", "environment") and existing.get(key) != record[key]]
+        different = [
+            key for key in record if key not in ("command", "environment") and existing.get(key) != record[key]
+        ]
         if different:
-            raise ManifestError(f"{out}: holds another run ({', '.join(different)} differ); choose another output folder")
+            raise ManifestError(
+                f"{out}: holds another run ({', '.join(different)} differ); choose another output folder"
+            )
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

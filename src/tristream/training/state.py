@@ -24,7 +24,9 @@ class Position(StrictModel):
     epochs_without_gain: int = 0
 
 
-def save_state(path: Path, module: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, position: Position) -> None:
+def save_state(
+    path: Path, module: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, position: Position
+) -> None:
     """Write weights, averaged weights, optimiser moments and position in one atomic file. No pickle is involved."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}

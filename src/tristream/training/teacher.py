@@ -22,7 +22,11 @@ Progress = Callable[[int, int], None]
 
 
 def teacher_embeddings(
-    config: TeacherConfig, manifest: Manifest, preprocessing: Preprocessing, cache: Path, progress: Progress | None = None
+    config: TeacherConfig,
+    manifest: Manifest,
+    preprocessing: Preprocessing,
+    cache: Path,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Embedding of each picture's middle crop. Returns f32[N, E] in the manifest's order; read from `cache` when it fits."""
     ids: list[str] = manifest.table["sha256"].tolist()

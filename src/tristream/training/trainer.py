@@ -112,13 +112,17 @@ class _Run:
         embeddings = None
         if config.teacher is not None:
             cache = run_dir / "teacher.safetensors"
-            embeddings = teacher_embeddings(config.teacher, self.train_data, self.preprocessing, cache, _log_progress("teacher"))
+            embeddings = teacher_embeddings(
+                config.teacher, self.train_data, self.preprocessing, cache, _log_progress("teacher")
+            )
         context = TrainingContext(detector, counts, embeddings)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
         module = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _materialise(module, config.input_size)
         self.weights = {name: config.objectives[name].weight for name in objectives}
-        self.module, self.optimiser = fabric.setup(module, build_optimiser([module.detector, module.objectives], config.optim))
+        self.module, self.optimiser = fabric.setup(
+            module, build_optimiser([module.detector, module.objectives], config.optim)
+        )
         self.averaged = ModelEmaV3(module.detector, decay=config.ema_decay, use_warmup=True)
         self.order = TrainingOrder(len(self.train_data), config.batch_size, config.seed)
         self.total_steps = self.order.steps_per_epoch * config.epochs
@@ -178,8 +182,13 @@ class _Run:
         rate = set_learning_rate(self.optimiser, config.optim, step, self.total_steps)
         self.module.train()
         sums: dict[str, float] = {}
-        parts = [part.split(-(-len(batch.labels) // config.accumulation)) for part in (batch.pixels, batch.labels, batch.rows)]
-        micro_batches = [ImageBatch(*(t.to(self.fabric.device) for t in tensors)) for tensors in zip(*parts, strict=True)]
+        parts = [
+            part.split(-(-len(batch.labels) // config.accumulation))
+            for part in (batch.pixels, batch.labels, batch.rows)
+        ]
+        micro_batches = [
+            ImageBatch(*(t.to(self.fabric.device) for t in tensors)) for tensors in zip(*parts, strict=True)
+        ]
         for position, micro in enumerate(micro_batches):
             mask = self._stream_mask(len(micro.labels))
             with self.fabric.no_backward_sync(self.module, enabled=position + 1 < len(micro_batches)):
@@ -193,9 +202,13 @@ class _Run:
         self.optimiser.zero_grad()
         self.averaged.update(self.detector, step=step)
         if not all(np.isfinite(list(sums.values()))):
-            raise ConfigError(f"the loss is not finite at step {step} ({sums}); lower optim.learning_rate or use 32-true")
+            raise ConfigError(
+                f"the loss is not finite at step {step} ({sums}); lower optim.learning_rate or use 32-true"
+            )
         if self.fabric.is_global_zero and (step + 1) % 10 == 0:
-            self._log({"step": step + 1, "learning_rate": rate, **{f"loss_{name}": value for name, value in sums.items()}})
+            self._log(
+                {"step": step + 1, "learning_rate": rate, **{f"loss_{name}": value for name, value in sums.items()}}
+            )
         return sums
 
     def _stream_mask(self, count: int) -> Tensor | None:
@@ -211,11 +224,20 @@ class _Run:
         condition = CONDITIONS[self.config.selection.condition]
         table = score_manifest(session, self.preprocessing, self.selection_data, condition)
         if failed := int((table["error"] != "").sum()):
-            raise ManifestError(f"{failed} pictures of the selection split cannot be read, the first: {table['error'].max()}")
+            raise ManifestError(
+                f"{failed} pictures of the selection split cannot be read, the first: {table['error'].max()}"
+            )
         value = auroc(table["logit"].to_numpy(), table["label"].to_numpy())
         is_best = position.best_auroc is None or value >= position.best_auroc
         self._log({"step": position.step, "epoch": epoch, "selection_auroc": value, "n": len(table), "best": is_best})
-        log.info("epoch %d: %s AUROC %.4f (%s)%s", epoch + 1, self.config.selection.split, value, condition.name, " *" if is_best else "")
+        log.info(
+            "epoch %d: %s AUROC %.4f (%s)%s",
+            epoch + 1,
+            self.config.selection.split,
+            value,
+            condition.name,
+            " *" if is_best else "",
+        )
         if not is_best:
             return position.model_copy(update={"epochs_without_gain": position.epochs_without_gain + 1})
         notes = f"epoch {epoch + 1} of {self.config.epochs}, {self.config.selection.split} AUROC {value:.4f} ({condition.name})"

@@ -87,7 +87,9 @@ def _build_stream(name: str, config: MultiStreamConfig, load_weights: bool) -> S
     try:
         stream.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise CheckpointError(f"{checkpoint}: its stream '{name}' does not fit this config: {str(error)[:400]}") from None
+        raise CheckpointError(
+            f"{checkpoint}: its stream '{name}' does not fit this config: {str(error)[:400]}"
+        ) from None
     return stream
 
 
