@@ -43,6 +43,8 @@ class Detector(nn.Module, ABC):
     config_class: ClassVar[type[DetectorConfig]]
     stream_names: tuple[str, ...] = ()
     """Names of the S streams; empty for a detector without streams."""
+    feature_sizes: Mapping[str, int]
+    """Length F of each entry of `DetectorOutput.features`."""
 
     @abstractmethod
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:

@@ -37,6 +37,7 @@ class UnivFD(Detector):
         self.tower = create_backbone(config.backbone, weights, features=config.embedding).requires_grad_(False).eval()
         self.normalise = normalisation_of(self.tower)
         self.image_size = config.image_size
+        self.feature_sizes = {"clip": config.embedding}
         self.classifier = nn.Linear(config.embedding, 1)
         nn.init.normal_(self.classifier.weight, std=0.02)
         nn.init.zeros_(self.classifier.bias)

@@ -128,7 +128,7 @@ class Distillation(Objective):
         embeddings = F.normalize(context.teacher_embeddings - context.teacher_embeddings.mean(0), dim=-1)
         self.register_buffer("teacher_NE", embeddings, persistent=False)
         self.teacher_NE: Tensor
-        self.head = nn.LazyLinear(embeddings.shape[1])
+        self.head = nn.Linear(context.detector.feature_sizes[options.stream], embeddings.shape[1])
 
     def forward(self, output: DetectorOutput, batch: ImageBatch, stream_mask: Tensor | None) -> Tensor:
         student = self.head(output.features[self.stream].float())

@@ -118,7 +118,6 @@ class _Run:
         context = TrainingContext(detector, counts, embeddings)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
         module = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        _materialise(module, config.input_size)
         self.weights = {name: config.objectives[name].weight for name in objectives}
         self.module, self.optimiser = fabric.setup(
             module, build_optimiser([module.detector, module.objectives], config.optim)
@@ -269,13 +268,6 @@ def _portable(options: Any) -> Any:
     if isinstance(options, dict):
         return {k: Path(v).name if k == "weights" else _portable(v) for k, v in options.items()}
     return list(options) if isinstance(options, tuple) else options
-
-
-def _materialise(module: TrainingModule, size: int) -> None:
-    """One pass in eval mode, so that lazily sized layers of the objectives get their shapes before the optimiser sees them."""
-    module.eval()
-    with torch.no_grad():
-        module(ImageBatch(torch.zeros(2, 3, size, size), torch.tensor([0.0, 1.0]), torch.tensor([0, 1])), None)
 
 
 def _claim(run_dir: Path, config: TrainConfig, resume: bool, command: str) -> None:

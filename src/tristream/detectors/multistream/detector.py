@@ -60,10 +60,8 @@ class MultiStreamDetector(Detector):
         self.streams = nn.ModuleDict()
         for name in config.streams:
             self.streams[name] = _build_stream(name, config, load_weights)
-        self.fusion = MLAFFusion(
-            [int(stream.features) for stream in self.streams.values()],  # type: ignore[arg-type]
-            config.width, config.heads, config.dropout,
-        )  # fmt: skip
+        self.feature_sizes = {name: int(stream.features) for name, stream in self.streams.items()}  # type: ignore[arg-type]
+        self.fusion = MLAFFusion(list(self.feature_sizes.values()), config.width, config.heads, config.dropout)
 
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         if stream_mask is None:
