@@ -46,7 +46,7 @@ def without_band(pixels: np.ndarray) -> np.ndarray:
 
 
 def planted_manifest(folder: Path, counts: dict[str, int], strength: float = 6.0, seed: int = 0) -> Manifest:
-    """Write PNG files, half real and half fake in each split; fakes carry an artefact of `strength` grey levels in BAND."""
+    """Write PNG files, half of each split fake; fakes carry an artefact of `strength` grey levels in BAND."""
     rng = np.random.default_rng(seed)
     rows = []
     for split, count in counts.items():

@@ -1,4 +1,4 @@
-"""Which spatial backbone survives int8? Trains a lone spatial stream briefly with each, quantises it and compares the scores.
+"""Which spatial backbone survives int8? Trains a lone spatial stream briefly with each, quantises it, compares scores.
 
 usage: python tools/int8_backbones.py MANIFEST START.safetensors OUT.json [--pictures 960] [--epochs 2]
 

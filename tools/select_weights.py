@@ -1,4 +1,4 @@
-"""Start a small vision transformer from a larger one by weight selection (Xu et al., "Initializing Models with Larger Ones", ICLR 2024).
+"""Start a small vision transformer from a larger one by weight selection (Xu et al., ICLR 2024).
 
 usage: python tools/select_weights.py LARGE.safetensors OUT.safetensors [--model vit_tiny_patch16_224]
 

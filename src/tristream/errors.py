@@ -1,4 +1,4 @@
-"""The error tree: everything that tristream raises on purpose is a TristreamError with a message a person can act on."""
+"""The error tree: what tristream raises on purpose is a TristreamError with a message that a person can act on."""
 
 from __future__ import annotations
 

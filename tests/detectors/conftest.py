@@ -15,7 +15,7 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "univfd": {"backbone": "vit_tiny_patch16_224", "weights": "none", "embedding": 32},
 }
-"""Options that make a detector quick to build; a detector that is not listed is built with its defaults, without weights."""
+"""Options that make a detector quick to build; one that is not listed is built with its defaults, without weights."""
 
 
 def small_detector(name: str, **changes: object) -> Detector:

@@ -19,13 +19,16 @@ def pixels(count: int = 4, size: int = 64, seed: int = 1) -> torch.Tensor:
 def test_shapes_are_as_stated_and_finite(detector: Detector) -> None:
     output = detector(pixels())
     streams = len(detector.stream_names)
-    assert output.logits.shape == (4,) and output.logits.dtype == torch.float32
+    assert output.logits.shape == (4,)
+    assert output.logits.dtype == torch.float32
     assert torch.isfinite(output.logits).all()
     if streams:
-        assert output.tokens is not None and output.tokens.shape[:2] == (4, streams)
+        assert output.tokens is not None
+        assert output.tokens.shape[:2] == (4, streams)
         assert output.stream_weights is not None
         torch.testing.assert_close(output.stream_weights.sum(-1), torch.ones(4))
-    assert output.features and all(len(feature) == 4 for feature in output.features.values())
+    assert output.features
+    assert all(len(feature) == 4 for feature in output.features.values())
 
 
 def test_other_input_sizes_are_taken(detector: Detector) -> None:
@@ -85,7 +88,8 @@ def test_a_masked_stream_has_exactly_no_influence(name: str) -> None:
         mask = torch.ones(2, streams, dtype=torch.bool)
         mask[:, masked] = False
         before = detector(pixels(2), mask)
-        assert before.stream_weights is not None and (before.stream_weights[:, masked] == 0).all()
+        assert before.stream_weights is not None
+        assert (before.stream_weights[:, masked] == 0).all()
         with torch.no_grad():
             for parameter in detector.streams[detector.stream_names[masked]].parameters():
                 parameter.mul_(-3.0).add_(0.5)

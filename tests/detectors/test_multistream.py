@@ -48,8 +48,13 @@ def test_a_band_weight_of_zero_removes_that_band_alone() -> None:
 
 def test_bands_cover_the_axis_nyquist_and_the_corners() -> None:
     bands = band_index(64, 64)
-    assert bands[0, 0] == 0 and bands[0, 32] == 3 and bands[32, 0] == 3 and bands[32, 32] == 3
-    assert bands[0, 7] == 0 and bands[0, 8] == 1 and bands[0, 24] == 3
+    assert bands[0, 0] == 0
+    assert bands[0, 32] == 3
+    assert bands[32, 0] == 3
+    assert bands[32, 32] == 3
+    assert bands[0, 7] == 0
+    assert bands[0, 8] == 1
+    assert bands[0, 24] == 3
     assert set(bands.unique().tolist()) == {0, 1, 2, 3}
 
 
@@ -82,7 +87,8 @@ def test_stream_weights_reach_zero_and_one() -> None:
     with torch.no_grad():
         fusion.score.weight.mul_(500)
     weights = fusion([torch.randn(64, 8) for _ in range(3)], torch.ones(64, 3, dtype=torch.bool))[2]
-    assert weights.max() > 0.999 and weights.min() < 0.001
+    assert weights.max() > 0.999
+    assert weights.min() < 0.001
     assert (weights.argmax(-1).unique().numel()) > 1, "weights are per sample"
 
 
@@ -100,7 +106,8 @@ def test_tokens_come_before_type_embedding_and_mask() -> None:
 def test_any_subset_of_streams_can_be_built(streams: list[str]) -> None:
     detector = small_detector("multistream", streams=streams)
     output = detector(torch.rand(2, 3, 64, 64))
-    assert detector.stream_names == tuple(streams) and output.stream_weights.shape == (2, len(streams))
+    assert detector.stream_names == tuple(streams)
+    assert output.stream_weights.shape == (2, len(streams))
 
 
 def test_unknown_streams_and_keys_are_named() -> None:

@@ -22,25 +22,30 @@ def ramp(height: int, width: int) -> np.ndarray:
 )
 def test_shapes_and_range(size: tuple[int, int], count: int) -> None:
     crops = Preprocessing().crops(ramp(*size))
-    assert crops.shape == (count, 3, 256, 256) and crops.dtype == np.float32
-    assert crops.min() >= 0 and crops.max() <= 1
+    assert crops.shape == (count, 3, 256, 256)
+    assert crops.dtype == np.float32
+    assert crops.min() >= 0
+    assert crops.max() <= 1
 
 
 def test_the_centre_crop_is_centred() -> None:
     crop = Preprocessing().crops(ramp(576, 576))[0]
-    assert crop[0].mean() == pytest.approx(0.5, abs=0.01) and crop[1].mean() == pytest.approx(0.5, abs=0.01)
+    assert crop[0].mean() == pytest.approx(0.5, abs=0.01)
+    assert crop[1].mean() == pytest.approx(0.5, abs=0.01)
     assert crop[0, 0, 0] == pytest.approx(16 / 288, abs=0.01)
 
 
 def test_a_long_picture_is_seen_at_both_ends() -> None:
     left, middle, right = Preprocessing().crops(ramp(288, 1000))
-    assert left[0].min() == 0 and right[0].max() == 1 and middle[0].mean() == pytest.approx(0.5, abs=0.01)
+    assert left[0].min() == 0
+    assert right[0].max() == 1
+    assert middle[0].mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_pictures_are_enlarged_at_most_twice_and_then_continued() -> None:
     crop = Preprocessing().crops(ramp(60, 60))[0]
     core = crop[0, 68:188, 68:188]
-    assert core.min() == 0 and core.max() == 1, "the whole picture at 2x fills 120 px in the middle"
+    assert (core.min(), core.max()) == (0, 1), "the whole picture at 2x fills 120 px in the middle"
     assert np.array_equal(crop[:, :, 67], crop[:, :, 68]), "continued by reflection"
 
 

@@ -18,7 +18,9 @@ def crop(seed: int, epoch: int, picture: str, **changes: object) -> np.ndarray:
 
 def test_the_same_key_gives_the_same_crop_and_another_key_another() -> None:
     first = crop(0, 0, "ab" * 32)
-    assert first.shape == (3, 64, 64) and first.dtype == np.float32 and 0 <= first.min() <= first.max() <= 1
+    assert first.shape == (3, 64, 64)
+    assert first.dtype == np.float32
+    assert 0 <= first.min() <= first.max() <= 1
     assert np.array_equal(first, crop(0, 0, "ab" * 32))
     for other in (crop(1, 0, "ab" * 32), crop(0, 1, "ab" * 32), crop(0, 0, "cd" * 32)):
         assert not np.array_equal(first, other)
@@ -45,7 +47,8 @@ def test_order_is_a_permutation_per_epoch_and_can_start_anywhere() -> None:
     order = TrainingOrder(50, 8, seed=3)
     steps = list(order.steps(0, 18))
     first = [row for step in steps[:6] for _, row in step]
-    assert len(set(first)) == 48 and {epoch for step in steps[6:12] for epoch, _ in step} == {1}
+    assert len(set(first)) == 48
+    assert {epoch for step in steps[6:12] for epoch, _ in step} == {1}
     assert list(order.steps(7, 18)) == steps[7:]
     assert first != [row for step in steps[6:12] for _, row in step]
 

@@ -42,7 +42,8 @@ def test_orthogonality_lies_between_0_and_1_with_finite_gradients() -> None:
     tokens = torch.randn(16, 3, 8, requires_grad=True)
     loss = orthogonality_loss(tokens)
     loss.backward()
-    assert 0 <= loss <= 1 and torch.isfinite(tokens.grad).all()
+    assert 0 <= loss <= 1
+    assert torch.isfinite(tokens.grad).all()
     zero = torch.zeros(2, 3, 8, requires_grad=True)
     orthogonality_loss(zero).backward()
     assert torch.isfinite(zero.grad).all()
@@ -66,7 +67,8 @@ def test_every_objective_is_built_with_defaults() -> None:
     batch = ImageBatch(torch.zeros(4, 3, 1, 1), torch.tensor([0.0, 1, 0, 1]), torch.arange(4))
     for name in OBJECTIVES:
         value = build_objective(name, {}, context)(output, batch, None)
-        assert value.shape == () and torch.isfinite(value)
+        assert value.shape == ()
+        assert torch.isfinite(value)
 
 
 def test_stream_dropout_is_per_sample_and_leaves_one_alive() -> None:

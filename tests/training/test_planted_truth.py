@@ -1,4 +1,4 @@
-"""A detector finds an artefact that was planted in one frequency band of synthetic pictures, and nothing where it is removed."""
+"""A detector finds an artefact planted in one frequency band of synthetic pictures, and nothing where it is removed."""
 
 from __future__ import annotations
 

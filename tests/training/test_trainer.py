@@ -23,7 +23,8 @@ from tristream.training.trainer import StepReport, train
 def tiny(folder: Path, **changes: object) -> TrainConfig:
     values: dict[str, object] = {
         "data": str(folder / "manifest.csv"), "selection": {"condition": "delivered"}, "input_size": 32, "epochs": 2,
-        "batch_size": 8, "workers": 0, "accelerator": "cpu", "ema_decay": 0.9, "save_every_steps": 3, "stream_dropout": 0.3,
+        "batch_size": 8, "workers": 0, "accelerator": "cpu", "ema_decay": 0.9, "save_every_steps": 3,
+        "stream_dropout": 0.3,
         "preprocessing": {"short_side": 32, "crop": 32}, "objectives": {"classification": 1, "orthogonality": 0.1},
         "detector": {"name": "multistream", "streams": ["frequency", "semantic"], "image_size": 32, "width": 32,
                      "options": {"frequency": {"weights": "none"}, "semantic": {"weights": "none"}}},
@@ -103,11 +104,13 @@ def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_pat
         pictures, epochs=1
     )
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert environment["command"] == "tristream train -c x.yaml" and "torch" in environment["packages"]
+    assert environment["command"] == "tristream train -c x.yaml"
+    assert "torch" in environment["packages"]
     entries = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert any("selection_auroc" in entry and entry["n"] == 12 for entry in entries)
     metadata = read_metadata(best)
-    assert metadata.preprocessing.crop == 32 and len(metadata.training_data_sha256) == 64
+    assert metadata.preprocessing.crop == 32
+    assert len(metadata.training_data_sha256) == 64
     assert load_checkpoint(best).detector.stream_names == ("frequency", "semantic")
 
 
@@ -120,15 +123,17 @@ def test_fine_tuning_starts_from_the_checkpoint(pictures: Path, tmp_path: Path) 
 
 
 def test_distillation_pulls_the_stream_towards_the_teacher(pictures: Path, tmp_path: Path) -> None:
-    from tests.detectors.conftest import SMALL, small_detector  # a ViT with random weights serves as teacher
     from safetensors.torch import save_file
+
+    from tests.detectors.conftest import SMALL, small_detector  # a ViT with random weights serves as teacher
 
     tower = small_detector("univfd").tower
     save_file(tower.state_dict(), tmp_path / "teacher.safetensors")
     reports: list[StepReport] = []
     config = tiny(
         pictures, epochs=4, objectives={"distillation": 1.0}, stream_dropout=0.0, optim={"learning_rate": 1e-3},
-        teacher={"backbone": SMALL["univfd"]["backbone"], "weights": str(tmp_path / "teacher.safetensors"), "embedding": 32},
+        teacher={"backbone": SMALL["univfd"]["backbone"], "weights": str(tmp_path / "teacher.safetensors"),
+                 "embedding": 32},
     )  # fmt: skip
     train(config, tmp_path / "run", on_step=reports.append)
     losses = [report.losses["distillation"] for report in reports]

@@ -38,6 +38,5 @@ def calibrate(
         calibration = calibrate_checkpoint(
             checkpoint, data, split, output, name=name, licence=licence, half=half, device=device, progress=show
         )
-    typer.echo(
-        f"{output}: P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f}); {calibration.source}"
-    )
+    formula = f"P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f})"
+    typer.echo(f"{output}: {formula}; calibrated on {calibration.source}")

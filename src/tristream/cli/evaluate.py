@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from tristream.cli.progress import progress_bar
 
@@ -33,11 +34,13 @@ def evaluate(
     tristream evaluate --data ../data/index.csv --split test --out results/mine
     """
     from tristream.evaluation.record import evaluate_checkpoint
-    from tristream.evaluation.text import summary_table
+    from tristream.evaluation.text import summary_tables
 
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(
             checkpoint, data, split, out, conditions=tuple(condition or ("delivered", "alike")), device=device,
             precision=precision, seed=seed, progress=show, command=shlex.join(["tristream", *sys.argv[1:]]),
         )  # fmt: skip
-    typer.echo(summary_table(summary))
+    console = Console()
+    for table in summary_tables(summary):
+        console.print(table)

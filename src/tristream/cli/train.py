@@ -51,7 +51,7 @@ def train(
 
         best = run(settings, run_dir, resume=resume, on_step=on_step, command=shlex.join(["tristream", *sys.argv[1:]]))
     typer.echo(str(best))
-    typer.echo(
-        f"next: tristream calibrate --checkpoint {best} --data {settings.data} --split reserved -o detector.safetensors",
-        err=True,
+    following = (
+        f"tristream calibrate --checkpoint {best} --data {settings.data} --split reserved -o detector.safetensors"
     )
+    typer.echo(f"next: {following}", err=True)

@@ -1,4 +1,4 @@
-"""PictureDataset: the one dataset class. It is stateless: the sampler asks for (epoch, index) and gets the same crop every time."""
+"""The one dataset class. It is stateless: for the same (epoch, row) it gives the same crop every time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ImageBatch(NamedTuple):
 
 
 class PictureDataset(Dataset[tuple[npt.NDArray[np.float32], int, int]]):
-    """Pictures of a manifest as crops. A picture that cannot be decoded raises ImageError: pixels are never invented."""
+    """Pictures of a manifest as crops. One that cannot be decoded raises ImageError: pixels are never invented."""
 
     def __init__(self, manifest: Manifest, view: View) -> None:
         self._paths = [str(manifest.file(row)) for row in range(len(manifest))]
@@ -54,7 +54,7 @@ def collate(items: list[tuple[npt.NDArray[np.float32], int, int]]) -> ImageBatch
 
 
 class TrainingOrder:
-    """Which pictures make which step: a permutation per epoch, drawn from (seed, epoch); the last partial batch is left out.
+    """Which pictures make which step: a permutation per epoch, from (seed, epoch), without the last partial batch.
 
     Because step n is a pure function of (seed, n), a run that is resumed at step n sees what it would have seen.
     """

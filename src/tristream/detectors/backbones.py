@@ -17,7 +17,7 @@ from tristream.errors import CheckpointError, ConfigError
 def create_backbone(name: str, weights: str, *, image_size: int | None = None, features: int = 0) -> nn.Module:
     """A timm model without classifier (`features=0`) or with a projection to `features` values.
 
-    weights: "hub" (timm's own, needs the network once), "none" (random), or a safetensors file with timm's tensor names.
+    weights: "hub" (timm's own, needs the network once), "none" (random), or a safetensors file with timm's names.
     image_size: native size of a transformer's position grid in px; any other size is resampled at run time.
     Raises ConfigError for a name that timm does not know, CheckpointError for weights that do not fit.
     """
@@ -37,14 +37,14 @@ def create_backbone(name: str, weights: str, *, image_size: int | None = None, f
 
 
 def load_backbone_file(model: nn.Module, path: Path) -> None:
-    """Load a safetensors file with timm's tensor names. A classifier that the model lacks is left out; all else must fit."""
+    """Load a safetensors file with timm's names. A classifier that the model lacks is left out; all else must fit."""
     tensors = read_safetensors(path)
     if hasattr(model, "pos_embed") and "pos_embed" in tensors:
         from timm.layers import resample_abs_pos_embed
 
         embedding: Tensor = model.pos_embed  # type: ignore[assignment]
         if tensors["pos_embed"].shape != embedding.shape:
-            grid = model.patch_embed.grid_size  # type: ignore[union-attr]
+            grid: tuple[int, int] = model.patch_embed.grid_size  # type: ignore[union-attr, assignment]
             tensors["pos_embed"] = resample_abs_pos_embed(tensors["pos_embed"], list(grid))
     wanted = model.state_dict()
     head = ("classifier.", "head.", "fc.")

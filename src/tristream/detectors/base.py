@@ -1,6 +1,6 @@
 """The one Detector interface: pixels in [0, 1] go in, a DetectorOutput comes out, normalisation is inside.
 
-Contract, tested for every entry of the registry: in eval mode the logit of a picture does not depend on its batch mates.
+Contract, tested for the whole registry: in eval mode the logit of a picture does not depend on its batch mates.
 """
 
 from __future__ import annotations

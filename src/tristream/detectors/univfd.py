@@ -1,6 +1,6 @@
 """UnivFD: a frozen CLIP image tower and one linear layer (Ojha et al., CVPR 2023).
 
-Deviation from the paper: the default tower is ViT-B/16 where the paper's is ViT-L/14; any timm CLIP tower serves by name.
+Deviation from the paper: the default tower is ViT-B/16, the paper's is ViT-L/14; any timm CLIP tower serves by name.
 As in the paper's code the embedding is not L2-normalised and the linear layer starts from N(0, 0.02).
 """
 

@@ -31,8 +31,8 @@ def evaluate_checkpoint(
 ) -> Summary:
     """Score and summarise; `out` then holds predictions.parquet, metrics.json and record.json.
 
-    checkpoint: None for the shipped detector. precision: "32", or "bf16" for autocast. Raises UsageError, CheckpointError,
-    ManifestError.
+    checkpoint: None for the shipped detector. precision: "32", or "bf16" for autocast.
+    Raises UsageError, CheckpointError, ManifestError.
     """
     if precision not in ("32", "bf16"):
         raise UsageError(f"precision '{precision}': expected 32 or bf16")
@@ -51,9 +51,16 @@ def evaluate_checkpoint(
     }
     session = TorchSession(loaded.detector, torch_device(device), autocast=precision == "bf16")
     return evaluate(
-        session, loaded.metadata.preprocessing, loaded.metadata.calibration, manifest.with_file_columns(["sha256"]), out, record,
-        conditions=conditions, seed=seed, progress=progress,
-    )  # fmt: skip
+        session,
+        loaded.metadata.preprocessing,
+        loaded.metadata.calibration,
+        manifest.with_file_columns(["sha256"]),
+        out,
+        record,
+        conditions=conditions,
+        seed=seed,
+        progress=progress,
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The one evaluation runner: pictures x conditions in, predictions.parquet and metrics.json out, with a record of the run."""
+"""The one evaluation runner: pictures x conditions in, predictions.parquet, metrics.json and a record out."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def evaluate(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Summary:
-    """Score a manifest under each condition and write predictions.parquet, metrics.json, record.json and DONE into `out`.
+    """Score a manifest under each condition; write predictions.parquet, metrics.json, record.json and DONE into `out`.
 
     record: what identifies the run (command, checkpoint, data); conditions, counts and seed are added. A condition that
     is already scored in `out` for the same record is read, not scored again. Raises ManifestError when `out` holds

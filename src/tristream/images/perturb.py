@@ -1,4 +1,4 @@
-"""Perturbations: what happens to a picture on its way to the viewer, on decoded uint8 pixels before any preprocessing."""
+"""Perturbations: what happens to a picture on its way to the viewer, on decoded uint8 pixels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def gaussian_blur(pixels: UInt8, sigma_px: float) -> UInt8:
 
 
 def gaussian_noise(pixels: UInt8, sigma: float, rng: np.random.Generator) -> UInt8:
-    """Independent Gaussian noise of `sigma` grey levels (of 255), clipped. pixels: uint8[H, W, 3]; 0 returns the input."""
+    """Independent Gaussian noise of `sigma` grey levels, clipped. pixels: uint8[H, W, 3]; 0 returns the input."""
     if sigma == 0:
         return pixels
     noisy = pixels + rng.normal(0.0, sigma, pixels.shape)

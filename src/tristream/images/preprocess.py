@@ -1,4 +1,4 @@
-"""Preprocessing: how a decoded picture becomes the square crops that a detector sees; it is stored in every checkpoint."""
+"""Preprocessing: how a decoded picture becomes the square crops that a detector sees; every checkpoint stores it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Preprocessing(StrictModel):
     def view(self, pixels: UInt8, size: int, place_y: float, place_x: float) -> UInt8:
         """One square of the resized picture. pixels: uint8[H, W, 3]; places in [0, 1]: 0 top/left, 1 bottom/right.
 
-        Only the region under the square is resampled, so an extreme shape costs no memory. Returns uint8[size, size, 3].
+        Only what lies under the square is resampled, so an extreme shape costs no memory. Returns uint8[size, size, 3].
         """
         height, width = pixels.shape[:2]
         scale = min(self.short_side / min(height, width), self.max_enlargement)

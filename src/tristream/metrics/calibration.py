@@ -72,7 +72,7 @@ def _rank(rate: float, n: int, name: str, pictures: str) -> int:
     if rank > n:
         raise UsageError(
             f"a {name} of {rate:g} cannot be promised from {n} reserved {pictures}: the smallest possible is "
-            f"{1 / (n + 1):.4g}; ask for that or calibrate on more pictures"
+            f"{math.ceil(1e6 / (n + 1)) / 1e6:g}; ask for that or calibrate on more pictures"
         )
     return rank
 

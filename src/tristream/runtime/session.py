@@ -36,7 +36,7 @@ class Session(Protocol):
         ...
 
     def run(self, pixels: Float32) -> Scores:
-        """Score crops. pixels: f32[B, 3, H, W] in [0, 1], RGB. The logit of a crop does not depend on its batch mates."""
+        """Score crops f32[B, 3, H, W] in [0, 1], RGB. The logit of a crop does not depend on its batch mates."""
         ...
 
 

@@ -19,12 +19,12 @@ class TorchSession:
         stream_mask: tuple[bool, ...] | None = None,
         autocast: bool = False,
     ) -> None:
-        """stream_mask: which of the S streams take part; None means all. autocast: bfloat16 where the operator allows it.
+        """stream_mask: which of the S streams take part, None for all. autocast: bfloat16 where the operator allows it.
 
         The detector is used, not copied.
         """
         self.device = torch.device(device)
-        self.detector = detector.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.detector = detector.to(self.device).to(memory_format=torch.channels_last)
         self._autocast = autocast
         self._mask = None if stream_mask is None else torch.tensor(stream_mask, device=self.device)
 

@@ -110,7 +110,7 @@ def orthogonality_loss(tokens_BSD: Tensor, mask_BS: Tensor | None = None) -> Ten
 class Distillation(Objective):
     """1 - cosine between a linear image of a stream's features and a frozen teacher's embedding of the whole picture.
 
-    The teacher sees the picture as it is, the student an augmented crop: it learns to ignore what the file went through.
+    The teacher sees the picture as it is, the student an augmented crop: it learns to ignore what a file went through.
     """
 
     class Options(StrictModel):
@@ -136,7 +136,7 @@ class Distillation(Objective):
 
 
 def draw_stream_mask(batch: int, streams: int, probability: float, generator: torch.Generator | None = None) -> Tensor:
-    """Stream dropout: each stream of each sample is dropped with `probability`; where all would go, one stays at random.
+    """Stream dropout: each stream of each sample is dropped with `probability`; where all would go, a random one stays.
 
     Returns bool[B, S] on the CPU, True where a stream takes part.
     """

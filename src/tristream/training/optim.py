@@ -21,7 +21,7 @@ class OptimConfig(StrictModel):
     final_fraction: float = Field(0.01, ge=0, le=1)
     clip_norm: float = Field(1.0, gt=0)
     multipliers: dict[str, float] = Field(default_factory=dict)
-    """Learning-rate factor by prefix of the parameter's name, such as {"streams.spatial.backbone": 0.5}; the longest wins."""
+    """Learning-rate factor by prefix of the parameter's name, as in {"streams.spatial": 0.5}; the longest wins."""
 
 
 def build_optimiser(modules: Iterable[nn.Module], config: OptimConfig) -> torch.optim.AdamW:

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: a safetensors file from which a killed run goes on as if it had never stopped."""
+"""The state of a training run on disk: a safetensors file from which a killed run goes on as if it had not stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one trainer: any registered detector, a list of named loss terms, a run directory from which the run can be repeated.
+"""The one trainer: any registered detector, a list of named loss terms, a run directory from which it can be repeated.
 
 A step is a pure function of (state, seed, step number): order, augmentation, dropout and stream dropout are drawn from
 (seed, step), never from a running generator. That is why a resumed run ends where an uninterrupted one does.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,9 @@ class StepReport:
 
 
 class TrainingModule(nn.Module):
-    """Detector and loss terms as one module, so that every parameter is seen by the optimiser and by data parallelism."""
+    """Detector and loss terms as one module, so that the optimiser and data parallelism see every parameter."""
 
-    def __init__(self, detector: Detector, objectives: dict[str, nn.Module]) -> None:
+    def __init__(self, detector: Detector, objectives: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.detector = detector
         self.objectives = nn.ModuleDict(objectives)
@@ -80,8 +80,8 @@ def train(
 
     manifest: pictures at hand, in place of the file that `config.data` names.
 
-    Writes config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors. Raises ConfigError when
-    `run_dir` holds a run and `resume` is not set, or when it is and the config differs; ManifestError for unusable data.
+    Writes config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors. Raises ConfigError
+    when `run_dir` holds a run and `resume` is not set, or is set with another config; ManifestError for unusable data.
     """
     _claim(run_dir, config, resume, command)
     fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
@@ -113,11 +113,11 @@ class _Run:
         if config.teacher is not None:
             cache = run_dir / "teacher.safetensors"
             embeddings = teacher_embeddings(
-                config.teacher, self.train_data, self.preprocessing, cache, _log_progress("teacher")
+                config.teacher, self.train_data, self.preprocessing, cache, fabric.device, _log_progress("teacher")
             )
         context = TrainingContext(detector, counts, embeddings)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
-        module = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)
         self.weights = {name: config.objectives[name].weight for name in objectives}
         self.module, self.optimiser = fabric.setup(
             module, build_optimiser([module.detector, module.objectives], config.optim)
@@ -157,7 +157,7 @@ class _Run:
         """Write the averaged weights as a checkpoint."""
         if not self.fabric.is_global_zero:
             return
-        averaged: Detector = self.averaged.module  # type: ignore[assignment]
+        averaged: Detector = self.averaged.module
         save_checkpoint(path, averaged, CheckpointMetadata(
             name=self.config.name, detector=self.detector_name, config=self.detector_config,
             preprocessing=self.preprocessing, training_data_sha256=self.train_data.digest(), notes=notes,
@@ -171,7 +171,7 @@ class _Run:
             return augmentation.apply(pixels, preprocessing, size, sample_generator(seed, epoch, picture))
 
         steps = list(self.order.steps(start, stop, self.fabric.global_rank, self.fabric.world_size))
-        loader = DataLoader(PictureDataset(self.train_data, view), batch_sampler=steps, collate_fn=collate,  # type: ignore[arg-type]
+        loader = DataLoader(PictureDataset(self.train_data, view), batch_sampler=steps, collate_fn=collate,
                             num_workers=self.config.workers)  # fmt: skip
         yield from loader
 
@@ -219,7 +219,7 @@ class _Run:
     def _select(self, position: Position, epoch: int) -> Position:
         """Score the selection split with the averaged weights and keep them when they are the best so far."""
         self.fabric.barrier()
-        session = TorchSession(self.averaged.module, self.fabric.device)  # type: ignore[arg-type]
+        session = TorchSession(self.averaged.module, self.fabric.device)
         condition = CONDITIONS[self.config.selection.condition]
         table = score_manifest(session, self.preprocessing, self.selection_data, condition)
         if failed := int((table["error"] != "").sum()):
@@ -239,7 +239,8 @@ class _Run:
         )
         if not is_best:
             return position.model_copy(update={"epochs_without_gain": position.epochs_without_gain + 1})
-        notes = f"epoch {epoch + 1} of {self.config.epochs}, {self.config.selection.split} AUROC {value:.4f} ({condition.name})"
+        split, epochs = self.config.selection.split, self.config.epochs
+        notes = f"epoch {epoch + 1} of {epochs}, {split} AUROC {value:.4f} ({condition.name})"
         self.save(self.run_dir / "checkpoints" / "best.safetensors", notes)
         return position.model_copy(update={"best_auroc": value, "best_epoch": epoch, "epochs_without_gain": 0})
 

@@ -1,4 +1,4 @@
-"""MLAF fusion: each stream is one token in a common space; attention across the tokens, per-sample weights, one logit."""
+"""MLAF fusion: each stream is one token in a common space; attention across tokens, per-sample weights, one logit."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 BANDS = ("low", "mid_low", "mid_high", "high")
 _EDGES = (0.25, 0.5, 0.75)
-"""Upper edges of the first three bands in units of the axis Nyquist (0.5 cycles/px); the last takes all above, corners too."""
+"""Upper edges of the first three bands in units of the axis Nyquist (0.5 cycles/px); the last takes all above."""
 
 
 def band_index(height: int, width: int) -> Tensor:
@@ -30,7 +30,7 @@ def band_index(height: int, width: int) -> Tensor:
 
 
 class SpectralMask(nn.Module):
-    """Multiplies the half-spectrum by component x band weight. At another size the mask is resampled over normalised frequency."""
+    """Multiplies the half-spectrum by component x band weight, resampled over normalised frequency at another size."""
 
     def __init__(self, channels: int = 3, size: int = 256) -> None:
         """size: height and width in px of the grid on which the component is stored."""
@@ -50,13 +50,16 @@ class SpectralMask(nn.Module):
         return centred_CHK * self.band_weights[bands_HK]
 
     def forward(self, image: Tensor) -> Tensor:
-        """image: f32[B, C, H, W], any range. Returns the filtered image, same shape; an all-ones mask returns the input."""
+        """image: f32[B, C, H, W]. Returns the filtered image, same shape; an all-ones mask returns the input."""
         height, width = image.shape[-2:]
         spectrum = torch.fft.rfft2(image.float(), dim=(-2, -1), norm="ortho")
-        return torch.fft.irfft2(spectrum * self.mask(height, width), s=(height, width), dim=(-2, -1), norm="ortho")
+        filtered: Tensor = torch.fft.irfft2(
+            spectrum * self.mask(height, width), s=(height, width), dim=(-2, -1), norm="ortho"
+        )
+        return filtered
 
     def _resampled(self, height: int, width: int) -> Tensor:
-        """The component over normalised frequency at another size: rows from -Nyquist to Nyquist, columns from 0 to Nyquist."""
+        """The component at another size: rows from -Nyquist to Nyquist, columns from 0 to Nyquist."""
         if (height, width) == (self.size, self.size):
             return self.component
         centred = torch.fft.fftshift(self.component, dim=-2)
@@ -67,4 +70,5 @@ class SpectralMask(nn.Module):
         x = columns / torch.fft.rfftfreq(self.size)[-1] * 2 - 1
         grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flip(-1)[None]
         sampled = F.grid_sample(centred[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
-        return torch.fft.ifftshift(sampled, dim=-2)
+        resampled: Tensor = torch.fft.ifftshift(sampled, dim=-2)
+        return resampled

@@ -25,7 +25,7 @@ class StreamConfig(StrictModel):
     features: int | None = None
     """Length F of the feature vector."""
     weights: str = "hub"
-    """"hub", "none", a safetensors file of the backbone (timm names), or a tristream checkpoint that holds this stream."""
+    """hub, none, a safetensors file of the backbone (timm names), or a tristream checkpoint that holds this stream."""
 
 
 class Stream(nn.Module):
