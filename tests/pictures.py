@@ -45,7 +45,7 @@ def without_band(pixels: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(np.fft.irfft2(spectrum, s=(SIZE, SIZE), axes=(0, 1))), 0, 255).astype(np.uint8)
 
 
-def planted_manifest(folder: Path, counts: dict[str, int], strength: float = 6.0, seed: int = 0) -> Manifest:
+def planted_manifest(folder: Path, counts: dict[str, int], strength: float = 14.0, seed: int = 0) -> Manifest:
     """Write PNG files, half of each split fake; fakes carry an artefact of `strength` grey levels in BAND."""
     rng = np.random.default_rng(seed)
     rows = []

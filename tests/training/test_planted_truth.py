@@ -17,7 +17,7 @@ from tristream.training.trainer import train
 def test_frequency_stream_finds_the_planted_band_and_nothing_without_it(tmp_path: Path) -> None:
     manifest = planted_manifest(tmp_path, {"train": 480, "validation": 60, "test": 400})
     config = TrainConfig.model_validate({
-        "data": tmp_path / "manifest.csv", "selection": {"condition": "delivered"}, "input_size": 64, "epochs": 6,
+        "data": tmp_path / "manifest.csv", "selection": {"condition": "delivered"}, "input_size": 64, "epochs": 3,
         "batch_size": 24, "workers": 0, "accelerator": "cpu", "ema_decay": 0.9, "optim": {"learning_rate": 1e-3},
         "preprocessing": {"short_side": 64, "crop": 64},
         "augmentation": {"scale": [1, 1], "encode": 0, "blur": 0, "noise": 0},

@@ -1,0 +1,255 @@
+"""Writes the model card from its template and the records under results/; no number in it is typed.
+
+usage: python tools/model_card.py [--check]      --check writes nothing and fails when the card is out of date
+
+A `{{name}}` in tools/MODEL_CARD.template.md is replaced by the table of that name in TABLES.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tristream.evaluation.summary import Summary, compare, matched_auroc
+from tristream.evaluation.text import figure_text
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+TEMPLATE = ROOT / "tools" / "MODEL_CARD.template.md"
+CARD = ROOT / "src" / "tristream" / "weights" / "MODEL_CARD.md"
+
+DETECTORS = {
+    "shipped": "**tristream 0.1** (three streams)",
+    "lone-lite0": "lone EfficientNet-Lite0",
+    "univfd": "CLIP ViT-B/16 probe",
+}
+SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
+CONDITIONS = {"delivered": "as delivered", "alike": "everything alike"}
+MATCHED: dict[str, dict[str, list[str]]] = {
+    "DFDC: swapped faces / originals": {"fake_sources": ["dfdc-swap"], "real_sources": ["dfdc"]},
+    "FaceForensics++ c23: manipulated / originals": {
+        "fake_sources": ["ffpp-c23"],
+        "real_sources": ["ffpp-c23-originals"],
+    },
+    "politicians: FLUX / press photographs": {
+        "fake_sources": ["flux-politicians"],
+        "real_sources": ["press-politicians"],
+    },
+    "faces: StyleGAN / FFHQ": {"fake_sources": ["stylegan"], "real_sources": ["ffhq"]},
+}
+FIGURES = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "balanced_accuracy_at_threshold": "balanced accuracy, stored threshold",
+    "accuracy_at_threshold": "accuracy, stored threshold",
+    "f1_at_threshold": "F1, stored threshold",
+    "balanced_accuracy_at_half": "balanced accuracy, P = 0.5",
+    "equal_error_rate": "EER",
+    "expected_calibration_error": "ECE (even odds)",
+    "brier": "Brier score (even odds)",
+    "tpr_at_1_percent_fpr": "TPR at 1 % FPR",
+    "tpr_at_5_percent_fpr": "TPR at 5 % FPR",
+}
+
+
+def summary(detector: str, pictures: str) -> Summary:
+    """The recorded metrics of a detector on a set of pictures."""
+    return Summary.model_validate_json((RESULTS / detector / pictures / "metrics.json").read_text(encoding="utf-8"))
+
+
+def predictions(detector: str, pictures: str) -> pd.DataFrame:
+    """The recorded predictions of a detector on a set of pictures."""
+    return pd.read_parquet(RESULTS / detector / pictures / "predictions.parquet")
+
+
+def record(name: str) -> Any:
+    """A JSON record under results/."""
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *rows])
+
+
+def results() -> str:
+    """AUROC of every detector on every set under both conditions."""
+    rows = []
+    for pictures, words in SETS.items():
+        for detector, name in DETECTORS.items():
+            conditions = summary(detector, pictures).conditions
+            counts = conditions["alike"].overall
+            cells = [figure_text(conditions[c].overall.figures["auroc"]) for c in CONDITIONS]
+            mean = figure_text(conditions["alike"].mean_generator_auroc)
+            rows.append([f"{words} ({counts.n_real} real, {counts.n_fake} fake)", name, *cells, mean])
+    return table(["pictures", "detector", *CONDITIONS.values(), "alike, mean over generators"], rows)
+
+
+def comparisons() -> str:
+    """Paired differences between the shipped detector and the others."""
+    rows = []
+    for pictures, words in SETS.items():
+        for other in list(DETECTORS)[1:]:
+            result = compare(predictions("shipped", pictures), predictions(other, pictures))
+            for condition, name in CONDITIONS.items():
+                part = result.conditions[condition]
+                p = "—" if part.p_value is None else f"{part.p_value:.3f}"
+                rows.append([words, f"tristream − {DETECTORS[other]}", name, figure_text(part.difference), p])
+    return table(["pictures", "difference in AUROC", "condition", "value [95 % interval]", "p"], rows)
+
+
+def figures() -> str:
+    """All overall figures of the shipped detector."""
+    summaries = {pictures: summary("shipped", pictures).conditions for pictures in SETS}
+    rows = []
+    for key, name in FIGURES.items():
+        cells = []
+        for pictures in SETS:
+            for condition in CONDITIONS:
+                figure = summaries[pictures][condition].overall.figures[key]
+                cells.append(figure_text(figure) if figure.value is not None else f"— ({figure.reason})")
+        rows.append([name, *cells])
+    return table(["figure", *(f"{s}, {c}" for s in SETS.values() for c in CONDITIONS.values())], rows)
+
+
+def parts(pictures: str, kind: str) -> str:
+    """Per generator or per photo source of one set."""
+    conditions = summary("shipped", pictures).conditions
+    side, label = ("generators", "fake") if kind == "generators" else ("sources", "real")
+    rows = []
+    for name in sorted(getattr(conditions["delivered"], side)):
+        cells = []
+        for condition in CONDITIONS:
+            row = getattr(conditions[condition], side)[name]
+            cells += [figure_text(row.figures["auroc"]), figure_text(row.figures[f"{label}_accuracy_at_threshold"])]
+        count = row.n_fake if label == "fake" else row.n_real
+        rows.append([name, str(count), *cells])
+    called = "called fake" if label == "fake" else "called real"
+    header = [kind[:-1] if kind == "generators" else "photo source", "n"]
+    return table([*header, *(f"{what}, {c}" for c in CONDITIONS.values() for what in ("AUROC", called))], rows)
+
+
+def matched() -> str:
+    """AUROC where fakes and reals show the same content, on the corpus test split."""
+    rows = []
+    for name, sides in MATCHED.items():
+        result = matched_auroc(predictions("shipped", "corpus-test"), **sides)
+        counts = f"{result['alike'].n_real} real, {result['alike'].n_fake} fake"
+        rows.append([name, counts, *(figure_text(result[condition].figures["auroc"]) for condition in CONDITIONS)])
+    return table(["pair", "n", *CONDITIONS.values()], rows)
+
+
+def verdicts() -> str:
+    """How often each verdict is given at the default rates, by label."""
+    from tristream.runtime.verdict import Thresholds, decide
+
+    rates = record("shipped/thresholds.json")
+    thresholds = Thresholds(fake=rates["fake"], real=rates["real"])
+    rows = []
+    for pictures, words in SETS.items():
+        scored = predictions("shipped", pictures)
+        for condition, name in CONDITIONS.items():
+            for label, side in enumerate(("real", "fake")):
+                logits = scored[(scored["condition"] == condition) & (scored["label"] == label)]["logit"].dropna()
+                found = [decide(logit, thresholds).verdict for logit in logits]
+                shares = [f"{found.count(v) / len(found):.1%}" for v in ("likely_fake", "likely_real", "unsure")]
+                rows.append([words, name, f"{side} ({len(found)})", *shares])
+    return table(["pictures", "condition", "truly", "likely_fake", "likely_real", "unsure"], rows)
+
+
+def stream_weights() -> str:
+    """Mean weight of each stream by label."""
+    rows = []
+    for pictures, words in SETS.items():
+        scored = predictions("shipped", pictures)
+        columns = [column for column in scored if column.startswith("weight_")]
+        for label, side in enumerate(("real", "fake")):
+            chosen = scored[(scored["condition"] == "delivered") & (scored["label"] == label)][columns]
+            cells = [f"{chosen[c].mean():.2f} ± {chosen[c].std():.2f}" for c in columns]
+            rows.append([words, f"{side} ({len(chosen)})", *cells])
+    return table(["pictures", "truly", *(c.removeprefix("weight_") for c in columns)], rows)
+
+
+def scale_spread() -> str:
+    """Logits of full-size photographs and their smaller copies."""
+    rows = []
+    for row in record("shipped/scale-spread.json")["rows"]:
+        megapixels = row["width"] * row["height"] / 1e6
+        cells = [f"{logit:.2f}" for logit in row["logits"].values()]
+        rows.append([f"{row['file']} ({row['source']})", f"{megapixels:.1f}", *cells, f"{row['logit_spread']:.2f}"])
+    copies = list(record("shipped/scale-spread.json")["rows"][0]["logits"])
+    return table(["photograph", "megapixels", *copies, "spread"], rows)
+
+
+def int8() -> str:
+    """What int8 does to each spatial backbone."""
+    rows = [
+        [
+            row["backbone"],
+            str(row["n"]),
+            f"{row['auroc_fp32']:.3f}",
+            f"{row['auroc_int8']:.3f}",
+            f"{row['mean_abs_logit_change'] / row['logit_std_fp32']:.2f}",
+            f"{row['correlation']:.3f}",
+        ]
+        for row in record("int8-backbones.json")["rows"]
+    ]
+    header = ["backbone", "n", "AUROC fp32", "AUROC int8", "mean |Δlogit| in standard deviations", "correlation"]
+    return table(header, rows)
+
+
+def commands() -> str:
+    """The commands whose records this card is made from."""
+    lines = [record(f"{d}/{s}/record.json")["command"] for d in DETECTORS for s in SETS]
+    lines += [record("shipped/scale-spread.json")["command"], record("int8-backbones.json")["command"]]
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def environment() -> str:
+    """What the evaluation ran on."""
+    found = record("shipped/corpus-test/record.json")["environment"]
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    return f"{found['processor']}, {found['cores']} cores, no GPU; Python {found['python']}, {packages}"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "results": results,
+    "comparisons": comparisons,
+    "figures": figures,
+    "verdicts": verdicts,
+    "matched": matched,
+    "stream_weights": stream_weights,
+    "scale_spread": scale_spread,
+    "int8": int8,
+    "commands": commands,
+    "environment": environment,
+    **{
+        f"{pictures}_{kind}".replace("-", "_"): (lambda pictures=pictures, kind=kind: parts(pictures, kind))  # type: ignore[misc]
+        for pictures in SETS
+        for kind in ("generators", "sources")
+    },
+}
+
+
+def card() -> str:
+    """The model card's text."""
+    template = TEMPLATE.read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), template)
+
+
+def main() -> None:
+    """Write the card, or compare it."""
+    text = card()
+    if "--check" in sys.argv:
+        sys.exit(0 if CARD.read_text(encoding="utf-8") == text else f"{CARD}: out of date; run python tools/model_card.py")
+    CARD.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
