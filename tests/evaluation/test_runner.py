@@ -1,0 +1,158 @@
+"""The runner: one row per picture and condition, failures kept apart, records that identify the run, resume, calibration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.conftest import BrightnessSession
+from tests.detectors.conftest import SMALL, small_detector
+from tristream.data.manifest import Manifest
+from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+from tristream.errors import ManifestError, UsageError
+from tristream.evaluation.calibrate import calibrate_checkpoint
+from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS
+from tristream.evaluation.record import evaluate_checkpoint
+from tristream.evaluation.runner import evaluate, score_manifest
+from tristream.images.preprocess import Preprocessing
+
+SMALL_CROPS = Preprocessing(short_side=64, crop=64)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    """12 dark reals and 12 bright fakes, one group each, and a fake that is no picture."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(24):
+        label = index % 2
+        pixels = np.clip(rng.normal(80 + 90 * label, 20, (70, 80, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+        rows.append({"path": f"{index}.png", "label": label, "source": "lamp" if label else "cave", "split": "reserved"})
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    rows.append({"path": "broken.png", "label": 1, "source": "lamp", "split": "test"})
+    pd.DataFrame(rows).to_csv(tmp_path / "manifest.csv", index=False)
+    return Manifest.read(tmp_path / "manifest.csv").with_file_columns(["sha256"])
+
+
+def test_every_picture_is_one_row_in_order_and_failures_have_no_logit(manifest: Manifest) -> None:
+    done: list[tuple[int, int]] = []
+    table = score_manifest(
+        BrightnessSession(), SMALL_CROPS, manifest, CONDITIONS["delivered"], batch_size=7,
+        progress=lambda *state: done.append(state),
+    )  # fmt: skip
+    assert table["path"].tolist() == manifest.table["path"].tolist()
+    assert table["logit"].isna().tolist() == [False] * 24 + [True]
+    assert table["error"].iloc[-1].endswith("download it again") or "broken.png" in table["error"].iloc[-1]
+    assert (table["weight_bright"][:24] + table["weight_dark"][:24]).to_numpy() == pytest.approx(np.ones(24))
+    assert done[-1] == (25, 25)
+
+
+def test_batches_and_workers_change_nothing(manifest: Manifest) -> None:
+    one = score_manifest(BrightnessSession(), SMALL_CROPS, manifest, CONDITIONS["alike"], batch_size=1, workers=1)
+    many = score_manifest(BrightnessSession(), SMALL_CROPS, manifest, CONDITIONS["alike"], batch_size=9, workers=4)
+    pd.testing.assert_frame_equal(one, many)
+
+
+def test_evaluate_writes_predictions_metrics_and_a_record(manifest: Manifest, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    session = BrightnessSession()
+    summary = evaluate(session, SMALL_CROPS, None, manifest, out, {"command": "test"}, resamples=50)
+    assert (out / "DONE").is_file()
+    predictions = pd.read_parquet(out / "predictions.parquet")
+    assert predictions.groupby("condition").size().to_dict() == {"delivered": 25, "alike": 25}
+    record = json.loads((out / "record.json").read_text())
+    assert record["pictures"] == 25
+    assert len(record["manifest_digest"]) == 64
+    overall = summary.conditions["alike"].overall
+    assert (overall.n_real, overall.n_fake, overall.n_failed) == (12, 12, 1)
+    assert overall.figures["auroc"].value == 1.0
+    assert json.loads((out / "metrics.json").read_text())["conditions"]["alike"]["overall"]["n_real"] == 12
+
+
+def test_an_interrupted_evaluation_goes_on_and_another_run_is_not_overwritten(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    class Interrupted(BrightnessSession):
+        def run(self, pixels):  # the second condition fails on its first batch
+            if len(self.batch_sizes) == 4:
+                raise KeyboardInterrupt
+            return super().run(pixels)
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Interrupted(), SMALL_CROPS, None, manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
+    assert not (out / "DONE").exists()
+    session = BrightnessSession()
+    evaluate(session, SMALL_CROPS, None, manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
+    assert sum(session.batch_sizes) == 24, "only the second condition was scored again"
+    with pytest.raises(ManifestError, match="checkpoint differ"):
+        evaluate(session, SMALL_CROPS, None, manifest, out, {"checkpoint": "b"}, resamples=10)
+
+
+def test_alike_gives_both_classes_the_same_sizes_and_codec() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((1000, 700, 3), (240, 300, 3), (90, 90, 3)):
+        treated = CONDITIONS["alike"].apply(rng.integers(0, 256, shape, dtype=np.uint8))
+        assert min(treated.shape[:2]) <= min(ALIKE_SHORT_SIDE, round(0.8 * min(shape[:2])))
+    flat = np.full((100, 100, 3), 77, np.uint8)
+    assert np.abs(CONDITIONS["alike"].apply(flat).astype(int) - 77).max() <= 2
+
+
+def test_delivered_is_bit_identical() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    assert np.array_equal(CONDITIONS["delivered"].apply(pixels), pixels)
+
+
+def checkpoint(path: Path) -> Path:
+    """A small detector whose logit grows with brightness: every weight that counts is positive by construction."""
+    detector = small_detector("multistream", streams=["frequency"])
+    config = {**SMALL["multistream"], "streams": ["frequency"]}
+    save_checkpoint(path, detector, CheckpointMetadata(name="small", detector="multistream", config=config, preprocessing=SMALL_CROPS))
+    return path
+
+
+def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "small.safetensors")
+    out = tmp_path / "calibrated.safetensors"
+    table = score_manifest_of(source, manifest.split("reserved"))
+    fakes_higher = table[table["label"] == 1]["logit"].mean() > table[table["label"] == 0]["logit"].mean()
+    if not fakes_higher:  # a random detector may lean the other way: turn its last layer round
+        loaded = load_checkpoint(source)
+        for parameter in loaded.detector.fusion.classifier[2].parameters():
+            parameter.data.neg_()
+        save_checkpoint(source, loaded.detector, loaded.metadata)
+    calibration = calibrate_checkpoint(source, tmp_path / "manifest.csv", "reserved", out, name="named", half=True)
+    stored = load_checkpoint(out).metadata
+    assert stored.calibration == calibration
+    assert stored.name == "named"
+    assert len(calibration.real_logits) == len(calibration.fake_logits) == 12
+    assert "12 real pictures of 1 photo sources and 12 fakes of 1 generators" in calibration.source
+    again = score_manifest_of(out, manifest.split("reserved"))
+    assert sorted(again[again["label"] == 0]["logit"]) == pytest.approx(calibration.real_logits, abs=1e-5)
+    with pytest.raises(ManifestError, match="cannot be read"):
+        calibrate_checkpoint(source, tmp_path / "manifest.csv", "test", out)
+
+
+def score_manifest_of(path: Path, manifest: Manifest) -> pd.DataFrame:
+    from tristream.runtime.torch_session import TorchSession
+
+    loaded = load_checkpoint(path)
+    return score_manifest(TorchSession(loaded.detector), loaded.metadata.preprocessing, manifest, CONDITIONS["delivered"])
+
+
+def test_evaluate_checkpoint_names_what_was_run(manifest: Manifest, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "small.safetensors")
+    out = tmp_path / "out"
+    evaluate_checkpoint(source, tmp_path / "manifest.csv", "reserved", out, conditions=["delivered"], command="tristream evaluate")
+    record = json.loads((out / "record.json").read_text())
+    assert record["checkpoint"]["file"] == "small.safetensors"
+    assert str(tmp_path) not in json.dumps(record), "a record holds no path of the machine"
+    with pytest.raises(UsageError, match="expected 32 or bf16"):
+        evaluate_checkpoint(source, tmp_path / "manifest.csv", "reserved", out, precision="8")
