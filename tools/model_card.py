@@ -187,6 +187,22 @@ def scale_spread() -> str:
     return table(["photograph", "megapixels", *copies, "spread"], rows)
 
 
+def failures() -> str:
+    """The generators and photo sources on which the shipped detector is worst, and where it is no better than chance."""
+    lines = []
+    for pictures, words in SETS.items():
+        condition = summary("shipped", pictures).conditions["alike"]
+        missed = sorted(condition.generators.items(), key=lambda item: item[1].figures["auroc"].value or 0.0)[:5]
+        alarming = sorted(condition.sources.items(), key=lambda item: item[1].figures["auroc"].value or 0.0)[:5]
+        for rows, what in (
+            (missed, "generators least told from photographs"),
+            (alarming, "photo sources least told from fakes"),
+        ):
+            names = ", ".join(f"{name} {figure_text(row.figures['auroc'])}" for name, row in rows)
+            lines.append(f"- {words}, {what} (AUROC, everything alike): {names}.")
+    return "\n".join(lines)
+
+
 def int8() -> str:
     """What int8 does to each spatial backbone."""
     rows = [
@@ -227,6 +243,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "stream_weights": stream_weights,
     "scale_spread": scale_spread,
     "int8": int8,
+    "failures": failures,
     "commands": commands,
     "environment": environment,
     **{
@@ -247,7 +264,9 @@ def main() -> None:
     """Write the card, or compare it."""
     text = card()
     if "--check" in sys.argv:
-        sys.exit(0 if CARD.read_text(encoding="utf-8") == text else f"{CARD}: out of date; run python tools/model_card.py")
+        sys.exit(
+            0 if CARD.read_text(encoding="utf-8") == text else f"{CARD}: out of date; run python tools/model_card.py"
+        )
     CARD.write_text(text, encoding="utf-8")
 
 

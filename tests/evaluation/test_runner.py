@@ -33,7 +33,9 @@ def manifest(tmp_path: Path) -> Manifest:
         label = index % 2
         pixels = np.clip(rng.normal(80 + 90 * label, 20, (70, 80, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{index}.png")
-        rows.append({"path": f"{index}.png", "label": label, "source": "lamp" if label else "cave", "split": "reserved"})
+        rows.append(
+            {"path": f"{index}.png", "label": label, "source": "lamp" if label else "cave", "split": "reserved"}
+        )
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
     rows.append({"path": "broken.png", "label": 1, "source": "lamp", "split": "test"})
     pd.DataFrame(rows).to_csv(tmp_path / "manifest.csv", index=False)
@@ -114,7 +116,11 @@ def checkpoint(path: Path) -> Path:
     """A small detector whose logit grows with brightness: every weight that counts is positive by construction."""
     detector = small_detector("multistream", streams=["frequency"])
     config = {**SMALL["multistream"], "streams": ["frequency"]}
-    save_checkpoint(path, detector, CheckpointMetadata(name="small", detector="multistream", config=config, preprocessing=SMALL_CROPS))
+    save_checkpoint(
+        path,
+        detector,
+        CheckpointMetadata(name="small", detector="multistream", config=config, preprocessing=SMALL_CROPS),
+    )
     return path
 
 
@@ -144,13 +150,17 @@ def score_manifest_of(path: Path, manifest: Manifest) -> pd.DataFrame:
     from tristream.runtime.torch_session import TorchSession
 
     loaded = load_checkpoint(path)
-    return score_manifest(TorchSession(loaded.detector), loaded.metadata.preprocessing, manifest, CONDITIONS["delivered"])
+    return score_manifest(
+        TorchSession(loaded.detector), loaded.metadata.preprocessing, manifest, CONDITIONS["delivered"]
+    )
 
 
 def test_evaluate_checkpoint_names_what_was_run(manifest: Manifest, tmp_path: Path) -> None:
     source = checkpoint(tmp_path / "small.safetensors")
     out = tmp_path / "out"
-    evaluate_checkpoint(source, tmp_path / "manifest.csv", "reserved", out, conditions=["delivered"], command="tristream evaluate")
+    evaluate_checkpoint(
+        source, tmp_path / "manifest.csv", "reserved", out, conditions=["delivered"], command="tristream evaluate"
+    )
     record = json.loads((out / "record.json").read_text())
     assert record["checkpoint"]["file"] == "small.safetensors"
     assert str(tmp_path) not in json.dumps(record), "a record holds no path of the machine"
