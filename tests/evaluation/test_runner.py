@@ -1,4 +1,4 @@
-"""The runner: one row per picture and condition, failures kept apart, records that identify the run, resume, calibration."""
+"""The runner: one row per picture and condition, failures kept apart, records, resume, calibration."""
 
 from __future__ import annotations
 
