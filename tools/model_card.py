@@ -188,7 +188,7 @@ def scale_spread() -> str:
 
 
 def failures() -> str:
-    """The generators and photo sources on which the shipped detector is worst, and where it is no better than chance."""
+    """The generators and photo sources on which the shipped detector is worst."""
     lines = []
     for pictures, words in SETS.items():
         condition = summary("shipped", pictures).conditions["alike"]
