@@ -26,8 +26,9 @@ class Condition:
 
 CONDITIONS: Registry[Condition] = Registry("condition")
 
-ALIKE_SHORT_SIDE = 224
+ALIKE_SHORT_SIDE = 192
 ALIKE_SHRINK = 0.8
+"""Every picture is resampled, and whatever is 240 px or more on its shorter side ends at one size."""
 ALIKE_QUALITY = 85
 
 
@@ -40,8 +41,8 @@ CONDITIONS.register("delivered")(Condition("delivered", "as delivered: the file'
 CONDITIONS.register("alike")(
     Condition(
         "alike",
-        f"everything re-encoded alike: shrunk by at least {1 - ALIKE_SHRINK:.0%} to a shorter side of at most "
-        f"{ALIKE_SHORT_SIDE} px, then JPEG quality {ALIKE_QUALITY} 4:2:0, real and fake the same",
+        f"everything re-encoded alike: shrunk to a shorter side of {ALIKE_SHORT_SIDE} px, or by {1 - ALIKE_SHRINK:.0%} where "
+        f"that is less, then JPEG quality {ALIKE_QUALITY} 4:2:0, real and fake the same",
         _alike,
     )
 )

@@ -115,6 +115,7 @@ class _Run:
             embeddings = teacher_embeddings(
                 config.teacher, self.train_data, self.preprocessing, cache, fabric.device, _log_progress("teacher")
             )
+        torch.manual_seed(config.seed)  # what came before may have drawn or not: a cached teacher is not built
         context = TrainingContext(detector, counts, embeddings)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
         module = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)

@@ -52,10 +52,9 @@ class SpectralMask(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """image: f32[B, C, H, W]. Returns the filtered image, same shape; an all-ones mask returns the input."""
         height, width = image.shape[-2:]
-        spectrum = torch.fft.rfft2(image.float(), dim=(-2, -1), norm="ortho")
-        filtered: Tensor = torch.fft.irfft2(
-            spectrum * self.mask(height, width), s=(height, width), dim=(-2, -1), norm="ortho"
-        )
+        with torch.autocast(image.device.type, enabled=False):  # half precision would not return the input exactly
+            spectrum = torch.fft.rfft2(image.float(), norm="ortho") * self.mask(height, width)
+            filtered: Tensor = torch.fft.irfft2(spectrum, s=(height, width), norm="ortho")
         return filtered
 
     def _resampled(self, height: int, width: int) -> Tensor:
