@@ -16,8 +16,11 @@ from typing import Any
 
 import pandas as pd
 
+from tristream.detectors.checkpoint import read_metadata
 from tristream.evaluation.summary import Summary, compare, matched_auroc
 from tristream.evaluation.text import figure_text
+from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE
+from tristream.runtime.verdict import Thresholds, decide
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -147,10 +150,11 @@ def matched() -> str:
 
 def verdicts() -> str:
     """How often each verdict is given at the default rates, by label."""
-    from tristream.runtime.verdict import Thresholds, decide
-
-    rates = record("shipped/thresholds.json")
-    thresholds = Thresholds(fake=rates["fake"], real=rates["real"])
+    calibration = read_metadata(CARD.with_name("detector.safetensors")).calibration
+    assert calibration is not None
+    thresholds = Thresholds(
+        fake=calibration.fake_threshold(FALSE_ALARM_RATE), real=calibration.real_threshold(MISS_RATE)
+    )
     rows = []
     for pictures, words in SETS.items():
         scored = predictions("shipped", pictures)
@@ -192,8 +196,13 @@ def failures() -> str:
     lines = []
     for pictures, words in SETS.items():
         condition = summary("shipped", pictures).conditions["alike"]
-        missed = sorted(condition.generators.items(), key=lambda item: item[1].figures["auroc"].value or 0.0)[:5]
-        alarming = sorted(condition.sources.items(), key=lambda item: item[1].figures["auroc"].value or 0.0)[:5]
+        missed, alarming = (
+            sorted(
+                (item for item in part.items() if item[1].figures["auroc"].low is not None),
+                key=lambda item: item[1].figures["auroc"].value or 0.0,
+            )[:5]
+            for part in (condition.generators, condition.sources)
+        )
         for rows, what in (
             (missed, "generators least told from photographs"),
             (alarming, "photo sources least told from fakes"),
@@ -231,7 +240,8 @@ def environment() -> str:
     """What the evaluation ran on."""
     found = record("shipped/corpus-test/record.json")["environment"]
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
-    return f"{found['processor']}, {found['cores']} cores, no GPU; Python {found['python']}, {packages}"
+    machine = f"{found['processor']}, {found['cores']} cores, {found['accelerator'] or 'no GPU'}"
+    return f"{machine}; Python {found['python']}, {packages}"
 
 
 TABLES: dict[str, Callable[[], str]] = {

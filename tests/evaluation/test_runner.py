@@ -139,7 +139,10 @@ def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest,
     assert stored.calibration == calibration
     assert stored.name == "named"
     assert len(calibration.real_logits) == len(calibration.fake_logits) == 12
-    assert "12 real pictures of 1 photo sources and 12 fakes of 1 generators" in calibration.source
+    assert (
+        "12 real pictures of 1 photo sources and 12 fakes of 1 generators, 1 of which other splits hold"
+        in calibration.source
+    )
     again = score_manifest_of(out, manifest.split("reserved"))
     assert sorted(again[again["label"] == 0]["logit"]) == pytest.approx(calibration.real_logits, abs=1e-5)
     with pytest.raises(ManifestError, match="cannot be read"):

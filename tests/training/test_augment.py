@@ -51,10 +51,3 @@ def test_order_is_a_permutation_per_epoch_and_can_start_anywhere() -> None:
     assert {epoch for step in steps[6:12] for epoch, _ in step} == {1}
     assert list(order.steps(7, 18)) == steps[7:]
     assert first != [row for step in steps[6:12] for _, row in step]
-
-
-def test_ranks_share_a_step() -> None:
-    order = TrainingOrder(50, 8, seed=3)
-    whole = next(order.steps(0, 1))
-    shares = [next(order.steps(0, 1, rank, 2)) for rank in range(2)]
-    assert sorted(shares[0] + shares[1]) == sorted(whole)

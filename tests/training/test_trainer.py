@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,13 +13,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 
 from tests.pictures import planted_manifest
+from tristream.data.dataset import PictureDataset
+from tristream.data.manifest import Manifest
 from tristream.detectors.backbones import read_safetensors
 from tristream.detectors.checkpoint import load_checkpoint, read_metadata
 from tristream.errors import ConfigError, ManifestError
 from tristream.training.config import TrainConfig
-from tristream.training.trainer import StepReport, train
+from tristream.training.trainer import StepReport, TrainingView, train
 
 
 def tiny(folder: Path, **changes: object) -> TrainConfig:
@@ -85,17 +90,68 @@ def test_seeds_differ_and_repeat(pictures: Path, tmp_path: Path) -> None:
     assert not torch.equal(first, weight("c", 1))
 
 
-def test_accumulation_changes_memory_not_the_gradient_by_much(pictures: Path, tmp_path: Path) -> None:
-    losses: dict[int, list[float]] = {}
+def test_accumulation_gives_the_weights_of_one_large_batch(pictures: Path, tmp_path: Path) -> None:
+    """With a stream that has no batch norm and without dropout, the micro-batches add up to the same gradient."""
+    weights = {}
     for parts in (1, 2):
-        reports: list[StepReport] = []
-        train(
-            tiny(pictures, accumulation=parts, epochs=1, stream_dropout=0.0),
-            tmp_path / str(parts),
-            on_step=reports.append,
-        )
-        losses[parts] = [report.losses["orthogonality"] for report in reports]
-    assert losses[1][0] == pytest.approx(losses[2][0], rel=0.05)
+        config = tiny(
+            pictures, accumulation=parts, epochs=1, stream_dropout=0.0, objectives={"classification": 1},
+            detector={"name": "multistream", "streams": ["semantic"], "image_size": 32, "width": 32, "dropout": 0.0,
+                      "options": {"semantic": {"weights": "none"}}},
+        )  # fmt: skip
+        weights[parts] = read_safetensors(train(config, tmp_path / str(parts)))
+    for name, tensor in weights[1].items():
+        torch.testing.assert_close(weights[2][name], tensor, atol=2e-4, rtol=1e-3, msg=name)
+
+
+def test_early_stop_counts_epochs_without_a_gain(pictures: Path, tmp_path: Path) -> None:
+    config = tiny(
+        pictures, epochs=6, optim={"learning_rate": 1e-12}, selection={"condition": "delivered", "patience": 2}
+    )
+    steps: list[int] = []
+    train(config, tmp_path / "run", on_step=lambda report: steps.append(report.step))
+    assert len(steps) == 3 * 7, "the first epoch sets the value, two more do not better it"
+
+
+def test_workers_change_nothing_but_the_speed(pictures: Path, tmp_path: Path) -> None:
+    runs = [read_safetensors(train(tiny(pictures, epochs=1, workers=n), tmp_path / str(n))) for n in (0, 2)]
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+def test_the_dataset_can_be_sent_to_another_process(pictures: Path) -> None:
+    config = tiny(pictures)
+    view = TrainingView(config.augmentation, config.preprocessing, config.input_size, config.seed)
+    manifest = Manifest.read(pictures / "manifest.csv").with_file_columns(["sha256"])
+    dataset = PictureDataset(manifest, view)
+    copy = pickle.loads(pickle.dumps(dataset))  # what spawned workers do
+    assert (copy[0, 3][0] == dataset[0, 3][0]).all()
+
+
+def test_mixed_precision_trains(pictures: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+    config = tiny(pictures, precision="bf16-mixed", epochs=1)
+    train(config, tmp_path / "run", on_step=lambda report: losses.append(report.losses["classification"]))
+    assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_data_that_changed_since_the_start_are_noticed(pictures: Path, tmp_path: Path) -> None:
+    manifest = Manifest.read(pictures / "manifest.csv")
+    train(tiny(pictures, epochs=1), tmp_path / "run", manifest=manifest)
+    fewer = manifest.where(manifest.table.index != 3)
+    with pytest.raises(ConfigError, match="training data changed"):
+        train(tiny(pictures, epochs=1), tmp_path / "run", manifest=fewer, resume=True)
+
+
+def test_a_config_that_cannot_run_is_refused_in_words(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="do not fill one batch"):
+        train(tiny(pictures, batch_size=100), tmp_path / "a")
+    with pytest.raises(ConfigError, match="no parameter's name begins with stream.spatial"):
+        train(tiny(pictures, optim={"multipliers": {"stream.spatial": 0.1}}), tmp_path / "b")
+    with pytest.raises(ValidationError, match="equal parts"):
+        tiny(pictures, accumulation=3)
+    with pytest.raises(ValidationError, match="no loss term"):
+        tiny(pictures, objectives={"classification": 0})
+    assert not (tmp_path / "a").exists(), "a run that never began leaves no folder in the way"
 
 
 def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_path: Path) -> None:
@@ -138,6 +194,13 @@ def test_distillation_pulls_the_stream_towards_the_teacher(pictures: Path, tmp_p
     train(config, tmp_path / "run", on_step=reports.append)
     losses = [report.losses["distillation"] for report in reports]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+    # A run that finds the teacher's embeddings cached draws the same numbers as one that made them.
+    (tmp_path / "again").mkdir()
+    (tmp_path / "run" / "teacher.safetensors").rename(tmp_path / "again" / "teacher.safetensors")
+    again: list[StepReport] = []
+    train(config, tmp_path / "again", on_step=again.append)
+    assert [report.losses for report in again] == [report.losses for report in reports]
 
 
 def test_a_folder_with_a_run_is_not_overwritten(pictures: Path, tmp_path: Path) -> None:

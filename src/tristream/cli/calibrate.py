@@ -17,6 +17,9 @@ def calibrate(
     split: Annotated[
         str, typer.Option("--split", help="Pictures whose sources and generators nothing trained on.")
     ] = "reserved",
+    condition: Annotated[
+        str, typer.Option("--condition", help="delivered, or alike: equal sizes and formats.")
+    ] = "alike",
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the calibrated detector. [default: unchanged]")
     ] = None,
@@ -36,7 +39,16 @@ def calibrate(
 
     with progress_bar("calibrating") as show:
         calibration = calibrate_checkpoint(
-            checkpoint, data, split, output, name=name, licence=licence, half=half, device=device, progress=show
+            checkpoint,
+            data,
+            split,
+            output,
+            condition=condition,
+            name=name,
+            licence=licence,
+            half=half,
+            device=device,
+            progress=show,
         )
     formula = f"P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f})"
     typer.echo(f"{output}: {formula}; calibrated on {calibration.source}")

@@ -51,7 +51,8 @@ def train(
 
         best = run(settings, run_dir, resume=resume, on_step=on_step, command=shlex.join(["tristream", *sys.argv[1:]]))
     typer.echo(str(best))
+    split = settings.selection.split
     following = (
-        f"tristream calibrate --checkpoint {best} --data {settings.data} --split reserved -o detector.safetensors"
+        f"tristream calibrate --checkpoint {best} --data {settings.data} --split {split} -o detector.safetensors"
     )
     typer.echo(f"next: {following}", err=True)

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from tristream.data.manifest import Manifest
+from tristream.errors import ConfigError
 from tristream.images.decode import decode
 
 View = Callable[[npt.NDArray[np.uint8], int, str], npt.NDArray[np.float32]]
@@ -61,12 +62,12 @@ class TrainingOrder:
 
     def __init__(self, count: int, batch_size: int, seed: int) -> None:
         if count < batch_size:
-            raise ValueError(f"{count} pictures do not fill one batch of {batch_size}")
+            raise ConfigError(f"{count} training pictures do not fill one batch of {batch_size}; lower batch_size")
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.steps_per_epoch = count // batch_size
 
-    def steps(self, start: int, stop: int, rank: int = 0, world_size: int = 1) -> Iterator[list[tuple[int, int]]]:
-        """(epoch, row) pairs of the steps start..stop-1; with several processes, the share of this rank."""
+    def steps(self, start: int, stop: int) -> Iterator[list[tuple[int, int]]]:
+        """(epoch, row) pairs of the steps start..stop-1."""
         order: npt.NDArray[np.int64] = np.empty(0, np.int64)
         drawn = -1
         for step in range(start, stop):
@@ -74,4 +75,4 @@ class TrainingOrder:
             if epoch != drawn:
                 order, drawn = np.random.default_rng([self.seed, epoch]).permutation(self.count), epoch
             batch = order[position * self.batch_size : (position + 1) * self.batch_size]
-            yield [(epoch, int(row)) for row in batch[rank::world_size]]
+            yield [(epoch, int(row)) for row in batch]

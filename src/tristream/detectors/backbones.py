@@ -26,10 +26,8 @@ def create_backbone(name: str, weights: str, *, image_size: int | None = None, f
             f"timm has no model '{name}'; `timm.list_models('*{name.split('_')[0]}*')` lists similar names"
         )
     options: dict[str, Any] = {"num_classes": features}
-    if "vit" in name:
-        options["dynamic_img_size"] = True
-        if image_size is not None:
-            options["img_size"] = image_size
+    if timm.model_entrypoint(name).__module__ == "timm.models.vision_transformer":
+        options |= {"dynamic_img_size": True} | ({"img_size": image_size} if image_size is not None else {})
     model: nn.Module = timm.create_model(name, pretrained=weights == "hub", **options)
     if weights not in ("hub", "none"):
         load_backbone_file(model, Path(weights))
@@ -65,6 +63,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+
+
+def output_features(model: nn.Module) -> int:
+    """Length of the feature vector that a timm model without classifier returns."""
+    return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]
 
 
 def normalisation_of(model: nn.Module) -> Normalise:

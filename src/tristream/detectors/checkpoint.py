@@ -98,7 +98,7 @@ def read_metadata(path: Path) -> CheckpointMetadata:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Build the detector that a checkpoint describes and fill it. Needs no network. Raises CheckpointError."""
+    """Build the detector that a checkpoint describes and fill it, offline. Raises CheckpointError and ConfigError."""
     metadata = read_metadata(path)
     detector = build_detector(metadata.detector, metadata.config, load_weights=False)
     try:

@@ -56,5 +56,7 @@ class UnivFD(Detector):
         return embedding.float()
 
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
+        if stream_mask is not None:
+            raise ValueError("univfd has no streams to mask")
         embedding = self.embed(pixels)
         return DetectorOutput(self.classifier(embedding).squeeze(-1).float(), features={"clip": embedding})

@@ -39,17 +39,24 @@ def evaluate_checkpoint(
     path = checkpoint or shipped_weights()
     loaded = load_checkpoint(path)
     manifest = Manifest.read(data)
+    splits = sorted(set(manifest.table["split"]))
     if split is not None:
         manifest = manifest.split(split)
+    elif len(splits) > 1:
+        raise UsageError(
+            f"{data} has the splits {', '.join(filter(None, splits))}; name the one to evaluate with --split"
+        )
+    resolved_device = torch_device(device)
     record = {
         "command": command,
         "checkpoint": {"name": loaded.metadata.name, "file": path.name, "sha256": _sha256(path)},
         "data": f"{data.parent.name}/{data.name}",
         "split": split,
         "precision": precision,
+        "device": resolved_device,
         "environment": describe_environment(),
     }
-    session = TorchSession(loaded.detector, torch_device(device), autocast=precision == "bf16")
+    session = TorchSession(loaded.detector, resolved_device, autocast=precision == "bf16")
     return evaluate(
         session,
         loaded.metadata.preprocessing,

@@ -66,7 +66,10 @@ def score_manifest(
                 errors[row] = str(outcome)
         scores = score_pictures(session, [crops for _, crops in readable], batch_size)
         places = [row for row, _ in readable]
-        logits[places] = scores.logits_B
+        logits[places] = np.where(np.isfinite(scores.logits_B), scores.logits_B, np.nan)
+        for row, logit in zip(places, scores.logits_B, strict=True):
+            if not np.isfinite(logit):
+                errors[row] = f"{manifest.table['path'].iloc[row]}: the detector's score is {logit}"
         if scores.stream_weights_BS is not None and places:
             weights[places] = scores.stream_weights_BS
         done += len(rows)
@@ -100,16 +103,17 @@ def evaluate(
 ) -> Summary:
     """Score a manifest under each condition; write predictions.parquet, metrics.json, record.json and DONE into `out`.
 
-    record: what identifies the run (command, checkpoint, data); conditions, counts and seed are added. A condition that
-    is already scored in `out` for the same record is read, not scored again. Raises ManifestError when `out` holds
-    another run.
+    record: what identifies the run (command, checkpoint, data); conditions, counts and seed are added. What an earlier
+    call with the same record has finished is read, not scored again: the whole, or the conditions it got to. Raises
+    ManifestError when `out` holds another run.
     """
     out.mkdir(parents=True, exist_ok=True)
     chosen = [CONDITIONS[name] for name in conditions]
     record = {**record, "conditions": {c.name: c.description for c in chosen}, "pictures": len(manifest),
               "manifest_digest": manifest.digest(), "bootstrap": {"seed": seed, "resamples": resamples}}  # fmt: skip
     _claim(out, record)
-    (out / "DONE").unlink(missing_ok=True)
+    if (out / "DONE").is_file():
+        return Summary.model_validate_json((out / "metrics.json").read_text(encoding="utf-8"))
     tables = []
     for position, condition in enumerate(chosen):
         part = out / f"predictions.{condition.name}.parquet"

@@ -24,7 +24,7 @@ class Scores:
     logits_B: Float32
     """f32[B], before calibration; above 0 leans fake."""
     stream_weights_BS: Float32 | None
-    """f32[B, S], rows sum to 1; None for a detector of one stream or without fusion."""
+    """f32[B, S], rows sum to 1; None for a detector without streams."""
 
 
 class Session(Protocol):

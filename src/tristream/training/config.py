@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tristream.config import StrictModel
 from tristream.images.preprocess import Preprocessing
@@ -60,14 +60,13 @@ class TrainConfig(StrictModel):
     teacher: TeacherConfig | None = None
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=2)
-    """Pictures per step, over all devices and micro-batches."""
+    """Pictures per step, over all micro-batches."""
     accumulation: int = Field(1, ge=1)
-    """Micro-batches per step."""
+    """Micro-batches per step; divides `batch_size`."""
     optim: OptimConfig = OptimConfig()
     ema_decay: float = Field(0.999, ge=0, lt=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1)
     workers: int = Field(2, ge=0)
     """Data loading processes; they change nothing but the speed."""
     save_every_steps: int = Field(100, ge=1)
@@ -80,3 +79,13 @@ class TrainConfig(StrictModel):
         if isinstance(value, dict):
             return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
         return value
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.batch_size % self.accumulation or self.batch_size < 2 * self.accumulation:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not {self.accumulation} (accumulation) equal parts of 2 or more"
+            )
+        if not any(objective.weight > 0 for objective in self.objectives.values()):
+            raise ValueError("objectives: no loss term has a weight above 0")
+        return self

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tristream.config import StrictModel, validate
 from tristream.data.dataset import ImageBatch
 from tristream.detectors.base import Detector, DetectorOutput
+from tristream.errors import ConfigError
 from tristream.registry import Registry
 
 # B images, S streams, D fusion width, E embedding of a teacher
@@ -84,9 +85,13 @@ class Orthogonality(Objective):
     behind the embedding, constant orthogonal embeddings would satisfy it. Pairs with a dropped stream do not count.
     """
 
+    def __init__(self, options: StrictModel, context: TrainingContext) -> None:
+        super().__init__(options, context)
+        if not context.detector.stream_names:
+            raise ConfigError("the orthogonality objective needs a detector with streams")
+
     def forward(self, output: DetectorOutput, batch: ImageBatch, stream_mask: Tensor | None) -> Tensor:
-        if output.tokens is None:
-            raise ValueError("the orthogonality loss needs a detector with streams")
+        assert output.tokens is not None  # a detector with streams has tokens
         return orthogonality_loss(output.tokens, stream_mask)
 
 
@@ -100,17 +105,18 @@ def orthogonality_loss(tokens_BSD: Tensor, mask_BS: Tensor | None = None) -> Ten
         mask_BS = torch.ones(tokens_BSD.shape[:2], dtype=torch.bool, device=tokens_BSD.device)
     total, count = tokens_BSD.new_zeros((), dtype=torch.float32), tokens_BSD.new_zeros((), dtype=torch.float32)
     for i, j in combinations(range(tokens_BSD.shape[1]), 2):
-        alive_B = (mask_BS[:, i] & mask_BS[:, j]).float()
-        total = total + ((unit_BSD[:, i] * unit_BSD[:, j]).sum(-1).abs() * alive_B).sum()
+        alive_B = mask_BS[:, i] & mask_BS[:, j]
+        cosine_B = (unit_BSD[:, i] * unit_BSD[:, j]).sum(-1)
+        total = total + torch.where(alive_B, cosine_B.abs(), 0.0).sum()
         count = count + alive_B.sum()
     return total / count.clamp(min=1)
 
 
 @OBJECTIVES.register("distillation")
 class Distillation(Objective):
-    """1 - cosine between a linear image of a stream's features and a frozen teacher's embedding of the whole picture.
+    """1 - cosine between a linear image of a stream's features and a frozen teacher's embedding of the picture.
 
-    The teacher sees the picture as it is, the student an augmented crop: it learns to ignore what a file went through.
+    The teacher sees the middle crop as it is, the student an augmented one: it learns to ignore what files go through.
     """
 
     class Options(StrictModel):
@@ -121,9 +127,9 @@ class Distillation(Objective):
     def __init__(self, options: Options, context: TrainingContext) -> None:
         super().__init__(options, context)
         if context.teacher_embeddings is None:
-            raise ValueError("the distillation objective needs `teacher` in the training config")
+            raise ConfigError("the distillation objective needs `teacher` in the training config")
         if options.stream not in context.detector.stream_names:
-            raise ValueError(f"the detector has no stream '{options.stream}' to distil into")
+            raise ConfigError(f"the detector has no stream '{options.stream}' to distil into")
         self.stream = options.stream
         embeddings = F.normalize(context.teacher_embeddings - context.teacher_embeddings.mean(0), dim=-1)
         self.register_buffer("teacher_NE", embeddings, persistent=False)

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from tristream.config import StrictModel
+from tristream.errors import ConfigError
 
 
 class OptimConfig(StrictModel):
@@ -28,8 +29,13 @@ def build_optimiser(modules: Iterable[nn.Module], config: OptimConfig) -> torch.
     """AdamW over all trainable parameters. Only matrices and kernels of layers decay.
 
     Biases, norm parameters, embeddings, position grids, spectral masks and gains do not: their neutral value is not 0.
+    Raises ConfigError for a multiplier that no parameter takes.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    modules = list(modules)
+    names = [name for module in modules for name, _ in module.named_parameters()]
+    if unused := [p for p in config.multipliers if not any(_begins(name, p) for name in names)]:
+        raise ConfigError(f"optim.multipliers: no parameter's name begins with {', '.join(unused)}")
     for module in modules:
         layer_weights = {
             id(layer.weight)
@@ -64,5 +70,10 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, config: OptimConfig, ste
 
 
 def _multiplier(name: str, multipliers: dict[str, float]) -> float:
-    matches = [prefix for prefix in multipliers if name.startswith(prefix)]
+    matches = [prefix for prefix in multipliers if _begins(name, prefix)]
     return multipliers[max(matches, key=len)] if matches else 1.0
+
+
+def _begins(name: str, prefix: str) -> bool:
+    """Whether a parameter belongs to `prefix`, which ends at a dot of its name."""
+    return name == prefix or name.startswith(prefix + ".")

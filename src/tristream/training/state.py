@@ -27,9 +27,12 @@ class Position(StrictModel):
 def save_state(
     path: Path, module: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer, position: Position
 ) -> None:
-    """Write weights, averaged weights, optimiser moments and position in one atomic file. No pickle is involved."""
-    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
-    tensors |= {f"averaged.{name}": tensor for name, tensor in averaged.state_dict().items()}
+    """Write weights, averaged weights, optimiser moments and position in one atomic file. No pickle is involved.
+
+    Frozen parameters are left out: a run builds them anew from its config.
+    """
+    tensors = {f"module.{name}": tensor for name, tensor in _trained(module).items()}
+    tensors |= {f"averaged.{name}": tensor for name, tensor in _trained(averaged).items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
     write_safetensors(path, tensors, {"position": position.model_dump_json()})
@@ -44,14 +47,20 @@ def load_state(path: Path, module: nn.Module, averaged: nn.Module, optimiser: to
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
-    try:
-        module.load_state_dict(part("module."))
-        averaged.load_state_dict(part("averaged."))
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: state of another detector: {str(error)[:400]}") from None
+    for prefix, target in (("module.", module), ("averaged.", averaged)):
+        found = part(prefix)
+        if found.keys() != _trained(target).keys():
+            raise CheckpointError(f"{path}: is the state of another detector")
+        target.load_state_dict(found, strict=False)
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in part("optimiser.").items():
         index, _, slot = name.partition(".")
         slots.setdefault(int(index), {})[slot] = tensor
     optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
     return position
+
+
+def _trained(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module without its frozen parameters."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {name: tensor for name, tensor in module.state_dict().items() if name not in frozen}

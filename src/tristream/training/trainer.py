@@ -6,16 +6,17 @@ A step is a pure function of (state, seed, step number): order, augmentation, dr
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import yaml
 from lightning.fabric import Fabric
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -25,17 +26,17 @@ from tristream.data.dataset import ImageBatch, PictureDataset, TrainingOrder, co
 from tristream.data.manifest import Manifest
 from tristream.detectors import Detector, build_detector
 from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
-from tristream.environment import describe_environment
 from tristream.errors import ConfigError, ManifestError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.runner import score_manifest
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.binary import auroc
 from tristream.runtime.torch_session import TorchSession
-from tristream.training.augment import sample_generator
+from tristream.training.augment import Augmentation, sample_generator
 from tristream.training.config import TrainConfig
 from tristream.training.objectives import TrainingContext, build_objective, draw_stream_mask
 from tristream.training.optim import build_optimiser, set_learning_rate
+from tristream.training.run_directory import RunDirectory
 from tristream.training.state import Position, load_state, save_state
 from tristream.training.teacher import teacher_embeddings
 
@@ -54,19 +55,6 @@ class StepReport:
     best_auroc: float | None
 
 
-class TrainingModule(nn.Module):
-    """Detector and loss terms as one module, so that the optimiser and data parallelism see every parameter."""
-
-    def __init__(self, detector: Detector, objectives: Mapping[str, nn.Module]) -> None:
-        super().__init__()
-        self.detector = detector
-        self.objectives = nn.ModuleDict(objectives)
-
-    def forward(self, batch: ImageBatch, stream_mask: Tensor | None) -> dict[str, Tensor]:
-        output = self.detector(batch.pixels, stream_mask)
-        return {name: term(output, batch, stream_mask) for name, term in self.objectives.items()}
-
-
 def train(
     config: TrainConfig,
     run_dir: Path,
@@ -79,28 +67,54 @@ def train(
     """Train and return the path of the chosen checkpoint, `run_dir`/checkpoints/best.safetensors.
 
     manifest: pictures at hand, in place of the file that `config.data` names.
-
     Writes config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors. Raises ConfigError
     when `run_dir` holds a run and `resume` is not set, or is set with another config; ManifestError for unusable data.
     """
-    _claim(run_dir, config, resume, command)
-    fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
-    fabric.launch()
-    run = _Run(config, Manifest.read(config.data) if manifest is None else manifest, run_dir, fabric)
-    state = run_dir / "checkpoints" / "state.safetensors"
-    position = run.restore(state) if resume and state.is_file() else Position()
-    _cut_log(run_dir / "log.jsonl", position.step)
+    directory = RunDirectory(run_dir)
+    directory.check(config, resume)
+    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+    run = _Run(config, Manifest.read(config.data) if manifest is None else manifest, directory, fabric)
+    directory.record(config, run.inputs(), command)
+    position = run.restore() if directory.state.is_file() else Position()
+    directory.cut_log(position.step)
     while position.step < run.total_steps and not run.is_exhausted(position):
-        position = run.epoch(position, state, on_step)
-    run.save(run_dir / "checkpoints" / "last.safetensors", notes="averaged weights after the last step")
-    return run_dir / "checkpoints" / "best.safetensors"
+        position = run.epoch(position, on_step)
+    run.save(directory.last, notes="averaged weights after the last step")
+    return directory.best
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """What training sees of a picture: an augmented crop that depends on (seed, epoch, picture) alone."""
+
+    augmentation: Augmentation
+    preprocessing: Preprocessing
+    size: int
+    seed: int
+
+    def __call__(self, pixels: npt.NDArray[np.uint8], epoch: int, picture: str) -> npt.NDArray[np.float32]:
+        rng = sample_generator(self.seed, epoch, picture)
+        return self.augmentation.apply(pixels, self.preprocessing, self.size, rng)
+
+
+class TrainingModule(nn.Module):
+    """Detector and loss terms as one module, so that the optimiser sees every parameter."""
+
+    def __init__(self, detector: Detector, objectives: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.detector = detector
+        self.objectives = nn.ModuleDict(objectives)
+
+    def forward(self, batch: ImageBatch, stream_mask: Tensor | None) -> dict[str, Tensor]:
+        output = self.detector(batch.pixels, stream_mask)
+        return {name: term(output, batch, stream_mask) for name, term in self.objectives.items()}
 
 
 class _Run:
     """The parts of one run, built from its config."""
 
-    def __init__(self, config: TrainConfig, manifest: Manifest, run_dir: Path, fabric: Fabric) -> None:
-        self.config, self.run_dir, self.fabric = config, run_dir, fabric
+    def __init__(self, config: TrainConfig, manifest: Manifest, directory: RunDirectory, fabric: Fabric) -> None:
+        self.config, self.directory, self.fabric = config, directory, fabric
         self.train_data = manifest.split(config.train_split).with_file_columns(["sha256"])
         self.selection_data = manifest.split(config.selection.split).with_file_columns(["sha256"])
         labels = self.train_data.table["label"].to_numpy()
@@ -108,38 +122,47 @@ class _Run:
         if min(counts) == 0 or self.selection_data.table["label"].nunique() < 2:
             raise ManifestError(f"{config.data}: training and selection need real and fake pictures in both splits")
         torch.manual_seed(config.seed)
-        detector, self.detector_name, self.detector_config, self.preprocessing = _starting_point(config)
+        detector, self.description = _starting_point(config)
+        self.preprocessing = self.description.preprocessing
         embeddings = None
         if config.teacher is not None:
-            cache = run_dir / "teacher.safetensors"
             embeddings = teacher_embeddings(
-                config.teacher, self.train_data, self.preprocessing, cache, fabric.device, _log_progress("teacher")
+                config.teacher, self.train_data, self.preprocessing, directory.teacher, fabric.device, _log_teacher
             )
         torch.manual_seed(config.seed)  # what came before may have drawn or not: a cached teacher is not built
         context = TrainingContext(detector, counts, embeddings)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
-        module = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)
         self.weights = {name: config.objectives[name].weight for name in objectives}
+        self.parts = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)
         self.module, self.optimiser = fabric.setup(
-            module, build_optimiser([module.detector, module.objectives], config.optim)
+            self.parts, build_optimiser([self.parts.detector, self.parts.objectives], config.optim)
         )
-        self.averaged = ModelEmaV3(module.detector, decay=config.ema_decay, use_warmup=True)
+        self.averaged = ModelEmaV3(self.parts.detector, decay=config.ema_decay, use_warmup=True)
         self.order = TrainingOrder(len(self.train_data), config.batch_size, config.seed)
         self.total_steps = self.order.steps_per_epoch * config.epochs
+        view = TrainingView(config.augmentation, self.preprocessing, config.input_size, config.seed)
+        self.dataset = PictureDataset(self.train_data, view)
 
-    @property
-    def detector(self) -> Detector:
-        detector: Detector = self.module.module.detector
-        return detector
+    def inputs(self) -> dict[str, str]:
+        """A digest of everything that the run reads."""
+        found = {"training data": self.train_data.digest(), "selection data": self.selection_data.digest()}
+        files = {"init_from": self.config.init_from} | dict(_weight_files(self.config.detector, "detector"))
+        if self.config.teacher is not None:
+            files["teacher"] = Path(self.config.teacher.weights)
+        for name, path in files.items():
+            if path is not None and path.is_file():
+                with path.open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
 
-    def restore(self, state: Path) -> Position:
-        return load_state(state, self.module.module, self.averaged.module, self.optimiser)
+    def restore(self) -> Position:
+        return load_state(self.directory.state, self.parts, self.averaged.module, self.optimiser)
 
     def is_exhausted(self, position: Position) -> bool:
         patience = self.config.selection.patience
         return patience is not None and position.epochs_without_gain >= patience
 
-    def epoch(self, position: Position, state: Path, on_step: Callable[[StepReport], None] | None) -> Position:
+    def epoch(self, position: Position, on_step: Callable[[StepReport], None] | None) -> Position:
         """Train to the end of the epoch in which `position` lies, then select."""
         number = position.step // self.order.steps_per_epoch
         end = (number + 1) * self.order.steps_per_epoch
@@ -149,120 +172,115 @@ class _Run:
             if on_step:
                 on_step(StepReport(step + 1, self.total_steps, number, self.config.epochs, losses, position.best_auroc))
             if (step + 1) % self.config.save_every_steps == 0 and step + 1 < end:
-                self._save_state(state, position)
+                self._save_state(position)
         position = self._select(position, number)
-        self._save_state(state, position)
+        self._save_state(position)
         return position
 
     def save(self, path: Path, notes: str) -> None:
         """Write the averaged weights as a checkpoint."""
-        if not self.fabric.is_global_zero:
-            return
-        averaged: Detector = self.averaged.module
-        save_checkpoint(path, averaged, CheckpointMetadata(
-            name=self.config.name, detector=self.detector_name, config=self.detector_config,
-            preprocessing=self.preprocessing, training_data_sha256=self.train_data.digest(), notes=notes,
-        ))  # fmt: skip
+        metadata = self.description.model_copy(
+            update={"training_data_sha256": self.train_data.digest(), "notes": "; ".join([*self._lineage(), notes])}
+        )
+        save_checkpoint(path, self.averaged.module, metadata)
+
+    def _lineage(self) -> list[str]:
+        return [f"fine-tuned from {self.description.notes}"] if self.config.init_from else []
 
     def _batches(self, start: int, stop: int) -> Iterator[ImageBatch]:
-        augmentation, size, seed = self.config.augmentation, self.config.input_size, self.config.seed
-        preprocessing = self.preprocessing
-
-        def view(pixels: Any, epoch: int, picture: str) -> Any:
-            return augmentation.apply(pixels, preprocessing, size, sample_generator(seed, epoch, picture))
-
-        steps = list(self.order.steps(start, stop, self.fabric.global_rank, self.fabric.world_size))
-        loader = DataLoader(PictureDataset(self.train_data, view), batch_sampler=steps, collate_fn=collate,
-                            num_workers=self.config.workers)  # fmt: skip
-        yield from loader
+        yield from DataLoader(
+            self.dataset,
+            batch_sampler=list(self.order.steps(start, stop)),
+            collate_fn=collate,
+            num_workers=self.config.workers,
+            pin_memory=self.fabric.device.type == "cuda",
+        )
 
     def _step(self, step: int, batch: ImageBatch) -> dict[str, float]:
         config = self.config
-        torch.manual_seed(int(np.random.default_rng([config.seed, step, self.fabric.global_rank]).integers(2**62)))
+        torch.manual_seed(int(np.random.default_rng([config.seed, step]).integers(2**62)))
         rate = set_learning_rate(self.optimiser, config.optim, step, self.total_steps)
         self.module.train()
-        sums: dict[str, float] = {}
-        parts = [
-            part.split(-(-len(batch.labels) // config.accumulation))
-            for part in (batch.pixels, batch.labels, batch.rows)
-        ]
-        micro_batches = [
-            ImageBatch(*(t.to(self.fabric.device) for t in tensors)) for tensors in zip(*parts, strict=True)
-        ]
-        for position, micro in enumerate(micro_batches):
-            mask = self._stream_mask(len(micro.labels))
-            with self.fabric.no_backward_sync(self.module, enabled=position + 1 < len(micro_batches)):
-                losses: dict[str, Tensor] = self.module(micro, mask)
-                share = len(micro.labels) / len(batch.labels)
-                self.fabric.backward(torch.stack([self.weights[n] * loss for n, loss in losses.items()]).sum() * share)
+        sums: dict[str, float] = dict.fromkeys(self.weights, 0.0)
+        parts = [tensor.to(self.fabric.device).chunk(config.accumulation) for tensor in batch]
+        for tensors in zip(*parts, strict=True):
+            micro = ImageBatch(*tensors)
+            losses: dict[str, Tensor] = self.module(micro, self._stream_mask(len(micro.labels)))
+            total = (
+                torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum() / config.accumulation
+            )
+            if not math.isfinite(float(total.detach())):
+                raise ConfigError(f"the loss is not finite at step {step}; lower optim.learning_rate or use 32-true")
+            self.fabric.backward(total)
             for name, loss in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(loss.detach()) * share
+                sums[name] += float(loss.detach()) / config.accumulation
         self.fabric.clip_gradients(self.module, self.optimiser, max_norm=config.optim.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.averaged.update(self.detector, step=step)
-        if not all(np.isfinite(list(sums.values()))):
-            raise ConfigError(
-                f"the loss is not finite at step {step} ({sums}); lower optim.learning_rate or use 32-true"
-            )
-        if self.fabric.is_global_zero and (step + 1) % 10 == 0:
-            self._log(
-                {"step": step + 1, "learning_rate": rate, **{f"loss_{name}": value for name, value in sums.items()}}
-            )
+        self.averaged.update(self.parts.detector, step=step)
+        if (step + 1) % 10 == 0:
+            losses_by_name = {f"loss_{name}": value for name, value in sums.items()}
+            self.directory.log({"step": step + 1, "learning_rate": rate, **losses_by_name})
         return sums
 
     def _stream_mask(self, count: int) -> Tensor | None:
-        streams = len(self.detector.stream_names)
+        streams = len(self.parts.detector.stream_names)
         if streams < 2 or self.config.stream_dropout == 0:
             return None
         return draw_stream_mask(count, streams, self.config.stream_dropout).to(self.fabric.device)
 
     def _select(self, position: Position, epoch: int) -> Position:
-        """Score the selection split with the averaged weights and keep them when they are the best so far."""
-        self.fabric.barrier()
+        """Score the selection split with the averaged weights and keep them when none were better so far."""
+        selection = self.config.selection
         session = TorchSession(self.averaged.module, self.fabric.device)
-        condition = CONDITIONS[self.config.selection.condition]
-        table = score_manifest(session, self.preprocessing, self.selection_data, condition)
+        table = score_manifest(
+            session,
+            self.preprocessing,
+            self.selection_data,
+            CONDITIONS[selection.condition],
+            workers=max(1, self.config.workers),
+        )
         if failed := int((table["error"] != "").sum()):
             raise ManifestError(
-                f"{failed} pictures of the selection split cannot be read, the first: {table['error'].max()}"
+                f"{failed} pictures of the selection split have no score, one is: {table['error'].max()}"
             )
         value = auroc(table["logit"].to_numpy(), table["label"].to_numpy())
-        is_best = position.best_auroc is None or value >= position.best_auroc
-        self._log({"step": position.step, "epoch": epoch, "selection_auroc": value, "n": len(table), "best": is_best})
-        log.info(
-            "epoch %d: %s AUROC %.4f (%s)%s",
-            epoch + 1,
-            self.config.selection.split,
-            value,
-            condition.name,
-            " *" if is_best else "",
+        best = position.best_auroc
+        is_kept, is_gain = best is None or value >= best, best is None or value > best
+        self.directory.log(
+            {"step": position.step, "epoch": epoch, "selection_auroc": value, "n": len(table), "kept": is_kept}
         )
-        if not is_best:
-            return position.model_copy(update={"epochs_without_gain": position.epochs_without_gain + 1})
-        split, epochs = self.config.selection.split, self.config.epochs
-        notes = f"epoch {epoch + 1} of {epochs}, {split} AUROC {value:.4f} ({condition.name})"
-        self.save(self.run_dir / "checkpoints" / "best.safetensors", notes)
-        return position.model_copy(update={"best_auroc": value, "best_epoch": epoch, "epochs_without_gain": 0})
+        words = (
+            f"epoch {epoch + 1} of {self.config.epochs}, {selection.split} AUROC {value:.4f} ({selection.condition})"
+        )
+        log.info("%s%s", words, ", kept" if is_kept else "")
+        if is_kept:
+            self.save(self.directory.best, words)
+            position = position.model_copy(update={"best_auroc": value, "best_epoch": epoch})
+        return position.model_copy(update={"epochs_without_gain": 0 if is_gain else position.epochs_without_gain + 1})
 
-    def _save_state(self, path: Path, position: Position) -> None:
-        if self.fabric.is_global_zero:
-            save_state(path, self.module.module, self.averaged.module, self.optimiser, position)
-
-    def _log(self, entry: dict[str, Any]) -> None:
-        if self.fabric.is_global_zero:
-            with (self.run_dir / "log.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+    def _save_state(self, position: Position) -> None:
+        save_state(self.directory.state, self.parts, self.averaged.module, self.optimiser, position)
 
 
-def _starting_point(config: TrainConfig) -> tuple[Detector, str, dict[str, Any], Preprocessing]:
-    """The detector to train, its registry name, its portable config and its preprocessing."""
+def _starting_point(config: TrainConfig) -> tuple[Detector, CheckpointMetadata]:
+    """The detector to train and what its checkpoints will say of it; a parent's licence is handed down."""
     if config.init_from is not None:
-        start = load_checkpoint(config.init_from)
-        return start.detector, start.metadata.detector, start.metadata.config, start.metadata.preprocessing
+        parent = load_checkpoint(config.init_from)
+        notes = f"{parent.metadata.name} ({parent.metadata.training_data_sha256[:12]})"
+        return parent.detector, CheckpointMetadata(
+            name=config.name,
+            detector=parent.metadata.detector,
+            config=parent.metadata.config,
+            preprocessing=parent.metadata.preprocessing,
+            licence=parent.metadata.licence,
+            notes=notes,
+        )
     options = dict(config.detector)
     name = options.pop("name", "multistream")
-    return build_detector(name, options), name, _portable(options), config.preprocessing
+    return build_detector(name, options), CheckpointMetadata(
+        name=config.name, detector=name, config=_portable(options), preprocessing=config.preprocessing
+    )
 
 
 def _portable(options: Any) -> Any:
@@ -272,31 +290,15 @@ def _portable(options: Any) -> Any:
     return list(options) if isinstance(options, tuple) else options
 
 
-def _claim(run_dir: Path, config: TrainConfig, resume: bool, command: str) -> None:
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    path = run_dir / "config.yaml"
-    if path.is_file() and not resume:
-        raise ConfigError(f"{run_dir}: holds a run already; go on with --resume or choose another folder")
-    if path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8")) != yaml.safe_load(text):
-        raise ConfigError(f"{run_dir}: cannot resume with another config; it was started with {path}")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        path.write_text(text, encoding="utf-8")
-        environment = json.dumps({"command": command, **describe_environment()}, indent=1)
-        (run_dir / "environment.json").write_text(environment + "\n", encoding="utf-8")
+def _weight_files(options: Mapping[str, Any], name: str) -> Iterator[tuple[str, Path]]:
+    """Every file that a detector's options load weights from."""
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _weight_files(value, f"{name}.{key}")
+        elif key == "weights" and value not in ("hub", "none"):
+            yield f"{name}.{key}", Path(value)
 
 
-def _cut_log(path: Path, step: int) -> None:
-    """Drop what a killed run logged after the state from which it goes on."""
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def _log_progress(what: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if done % 640 == 0 or done == total:
-            log.info("%s: %d of %d", what, done, total)
-
-    return report
+def _log_teacher(done: int, total: int) -> None:
+    if done % 640 == 0 or done == total:
+        log.info("teacher: %d of %d", done, total)

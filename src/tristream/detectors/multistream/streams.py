@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from tristream.config import StrictModel
-from tristream.detectors.backbones import create_backbone, normalisation_of
+from tristream.detectors.backbones import create_backbone, normalisation_of, output_features
 from tristream.detectors.multistream.spectral import SpectralMask
 from tristream.registry import Registry
 
@@ -40,7 +40,7 @@ class Stream(nn.Module):
         self.features = config.features or self.default_features
         self.backbone = create_backbone(name, weights, image_size=image_size)
         self.normalise = normalisation_of(self.backbone)
-        self.project = nn.Linear(int(self.backbone.num_features), self.features)  # type: ignore[arg-type]
+        self.project = nn.Linear(output_features(self.backbone), self.features)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels: f32[B, 3, H, W] in [0, 1]. Returns f32[B, F]."""
