@@ -134,7 +134,9 @@ def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest,
         for parameter in loaded.detector.fusion.classifier[2].parameters():
             parameter.data.neg_()
         save_checkpoint(source, loaded.detector, loaded.metadata)
-    calibration = calibrate_checkpoint(source, tmp_path / "manifest.csv", "reserved", out, name="named", half=True)
+    calibration = calibrate_checkpoint(
+        source, tmp_path / "manifest.csv", "reserved", out, name="named", half=True, condition="delivered"
+    )
     stored = load_checkpoint(out).metadata
     assert stored.calibration == calibration
     assert stored.name == "named"
