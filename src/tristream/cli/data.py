@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-if TYPE_CHECKING:
-    from tristream.data import files
+from tristream.cli.progress import progress_bar
 
 data_app = typer.Typer(name="data", help="Make manifests from folders, and split them.", no_args_is_help=True)
 
@@ -29,8 +24,8 @@ def index(
     """Make a manifest of a folder. Exit status 1 when some pictures could not be read."""
     from tristream.data.readers import recognise
 
-    with _progress_bar("reading") as progress:
-        recognised = recognise(root, progress, headers_only=headers_only)
+    with progress_bar("reading") as show:
+        recognised = recognise(root, show, headers_only=headers_only)
     recognised.manifest.write(output, relative_to)
     typer.echo("\n".join([*recognised.lines(), f"wrote {output}"]))
     raise typer.Exit(1 if recognised.unreadable else 0)
@@ -71,11 +66,3 @@ def split(
     for size in split_sizes(done, parse_fractions(fractions)):
         typer.echo(str(size))
     typer.echo(f"splits {split_digest(done)}\nwrote {output}")
-
-
-@contextmanager
-def _progress_bar(label: str) -> Iterator[files.Progress]:
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.environment import describe_environment
@@ -49,7 +49,7 @@ def evaluate_checkpoint(
     resolved_device = torch_device(device)
     record = {
         "command": command,
-        "checkpoint": {"name": loaded.metadata.name, "file": path.name, "sha256": _sha256(path)},
+        "checkpoint": {"name": loaded.metadata.name, "file": path.name, **file_facts(path, ["sha256"])},
         "data": f"{data.parent.name}/{data.name}",
         "split": split,
         "precision": precision,
@@ -68,8 +68,3 @@ def evaluate_checkpoint(
         seed=seed,
         progress=progress,
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

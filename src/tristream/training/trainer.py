@@ -6,7 +6,6 @@ A step is a pure function of (state, seed, step number): order, augmentation, dr
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tristream.data.dataset import ImageBatch, PictureDataset, TrainingOrder, collate
+from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.detectors import Detector, build_detector
 from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
@@ -151,8 +151,7 @@ class _Run:
             files["teacher"] = Path(self.config.teacher.weights)
         for name, path in files.items():
             if path is not None and path.is_file():
-                with path.open("rb") as file:
-                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+                found[name] = file_facts(path, ["sha256"])["sha256"]
         return found
 
     def restore(self) -> Position:
