@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -35,14 +36,17 @@ def test_thresholds_are_order_statistics(n: int, rate: float, rank: int) -> None
     assert scale.real_threshold(rate) == n + 1 - rank
 
 
-@pytest.mark.parametrize("n", [1, 19, 98, 333])
+@pytest.mark.parametrize("n", [1, 19, 98, 287, 333, 416])
 def test_smallest_rate_is_allowed_and_anything_below_is_refused_by_name(n: int) -> None:
     scale = calibration(list(range(n)), list(range(n)))
     assert scale.fake_threshold(1 / (n + 1)) == n - 1
     assert scale.real_threshold(1 / (n + 1)) == 0
     for threshold in (scale.fake_threshold, scale.real_threshold):
-        with pytest.raises(UsageError, match=f"smallest possible is {1 / (n + 1):.4g}"):
+        with pytest.raises(UsageError, match="smallest possible") as error:
             threshold(0.99 / (n + 1))
+        named = float(re.search(r"smallest possible is ([\d.]+)", str(error.value))[1])
+        assert named == pytest.approx(1 / (n + 1), abs=1e-6)
+        assert threshold(named) == threshold(1 / (n + 1)), "the rate that is named is one that can be asked for"
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 5.0])
