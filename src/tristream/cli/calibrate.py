@@ -18,13 +18,13 @@ def calibrate(
         str, typer.Option("--split", help="Pictures whose sources and generators nothing trained on.")
     ] = "reserved",
     condition: Annotated[
-        str, typer.Option("--condition", help="delivered, or alike: equal sizes and formats.")
+        str, typer.Option("--condition", help="delivered, or alike: all shrunk and re-encoded the same way.")
     ] = "alike",
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the calibrated detector. [default: unchanged]")
+        str | None, typer.Option("--name", help="Name of the calibrated detector.", show_default="unchanged")
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--licence", help="Licence of the weights. [default: unchanged]")
+        str | None, typer.Option("--licence", help="Licence of the weights.", show_default="unchanged")
     ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Store weights in half precision (norms and mask stay float32).")
@@ -33,7 +33,9 @@ def calibrate(
 ) -> None:
     """Calibrate a checkpoint: Platt scaling at even odds, and the logits from which verdict thresholds are read.
 
-    tristream calibrate --checkpoint runs/default/checkpoints/best.safetensors --data index.csv -o detector.safetensors
+    [bold]Example[/bold]
+
+    tristream calibrate --checkpoint runs/mine/checkpoints/best.safetensors --data photos/split.csv -o mine.safetensors
     """
     from tristream.evaluation.calibrate import calibrate_checkpoint
 

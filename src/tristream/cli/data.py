@@ -18,7 +18,11 @@ def index(
     output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write: .parquet or .csv.")],
     headers_only: Annotated[bool, typer.Option(help="Do not decode each picture to see whether it is whole.")] = False,
     relative_to: Annotated[
-        Path | None, typer.Option(help="Folder that paths start from [default: that of the manifest].")
+        Path | None,
+        typer.Option(
+            help="Folder that paths start from; other commands take the manifest's own.",
+            show_default="that of the manifest",
+        ),
     ] = None,
 ) -> None:
     """Make a manifest of a folder. Exit status 1 when some pictures could not be read."""
@@ -44,7 +48,11 @@ def split(
     salt: Annotated[str, typer.Option(help="Another word, another split.")] = "tristream",
     replace: Annotated[bool, typer.Option(help="Replace the splits that the manifest has.")] = False,
     root: Annotated[
-        Path | None, typer.Option(help="Folder that paths start from [default: that of the manifest].")
+        Path | None,
+        typer.Option(
+            help="Folder that paths start from; other commands take the manifest's own.",
+            show_default="that of the manifest",
+        ),
     ] = None,
 ) -> None:
     """Split a manifest by group, the same way every time."""

@@ -18,12 +18,17 @@ def evaluate(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")
     ],
-    checkpoint: Annotated[Path | None, typer.Option("--checkpoint", help="Default: the shipped detector.")] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", show_default="the shipped detector", help="A .safetensors checkpoint."
+        ),
+    ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="One split of the manifest. [default: all pictures]")
+        str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")
     ] = None,
     condition: Annotated[
-        list[str] | None, typer.Option("--condition", help="Repeatable. [default: delivered, alike]")
+        list[str] | None, typer.Option("--condition", help="delivered or alike; repeatable.", show_default="both")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option("--precision", help="32 or bf16 (faster, approximate; recorded).")] = "32",
@@ -31,7 +36,9 @@ def evaluate(
 ) -> None:
     """Evaluate a detector: AUROC and more, overall, per generator and per photo source, with n and 95 % intervals.
 
-    tristream evaluate --data ../data/index.csv --split test --out results/mine
+    [bold]Example[/bold]
+
+    tristream evaluate --checkpoint mine.safetensors --data photos/split.csv --split test --out results/mine
     """
     from tristream.evaluation.record import evaluate_checkpoint
     from tristream.evaluation.text import summary_tables

@@ -56,10 +56,17 @@ def predict(
         ),
     ] = None,
     false_alarm_rate: Annotated[
-        float, typer.Option(metavar="RATE", help="Of real pictures, at most this share called likely_fake.")
+        float,
+        typer.Option(
+            metavar="RATE",
+            help="Share of the calibration's real pictures that may be called likely_fake; at least 1/(n+1).",
+        ),
     ] = 0.05,
     miss_rate: Annotated[
-        float, typer.Option(metavar="RATE", help="Of fakes, at most this share called likely_real.")
+        float,
+        typer.Option(
+            metavar="RATE", help="Share of the calibration's fakes that may be called likely_real; at least 1/(n+1)."
+        ),
     ] = 0.10,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU where there is one.")] = "auto",
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures that are scored together.")] = 8,

@@ -14,19 +14,27 @@ from tristream.cli.progress import progress_bar
 
 def train(
     config: Annotated[Path, typer.Option("--config", "-c", help="YAML file; see configs/.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory. [default: runs/NAME]")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a key: --set optim.learning_rate=1e-4")
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run directory.", show_default="runs/NAME")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run directory.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a key, as in --set optim.learning_rate=1e-4; repeatable.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that is there, with the same config and --set.")
+    ] = False,
 ) -> None:
     """Train a detector: any config, any subset of streams, resumable after a kill.
 
     The run directory holds config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors.
 
-      tristream train -c configs/default.yaml --set data=photos/manifest.parquet
-      tristream train -c configs/finetune.yaml --set data=my.csv --set init_from=detector.safetensors
-      tristream train -c configs/default.yaml -o runs/default --resume
+    [bold]Examples[/bold]
+
+    tristream train -c configs/default.yaml --set data=photos/split.csv -o runs/mine
+
+    tristream train -c configs/finetune.yaml --set data=photos/split.csv --set init_from=detector.safetensors
+
+    tristream train -c configs/default.yaml --set data=photos/split.csv -o runs/mine --resume
     """
     try:
         from tristream.training.config import TrainConfig
@@ -51,8 +59,15 @@ def train(
 
         best = run(settings, run_dir, resume=resume, on_step=on_step, command=shlex.join(["tristream", *sys.argv[1:]]))
     typer.echo(str(best))
-    split = settings.selection.split
-    following = (
-        f"tristream calibrate --checkpoint {best} --data {settings.data} --split {split} -o detector.safetensors"
-    )
-    typer.echo(f"next: {following}", err=True)
+    arguments = [
+        "--checkpoint",
+        str(best),
+        "--data",
+        str(settings.data),
+        "--split",
+        "reserved",
+        "-o",
+        "detector.safetensors",
+    ]
+    following = shlex.join(["tristream", "calibrate", *arguments])
+    typer.echo(f"next, on a split whose generators and photo sources nothing trained on: {following}", err=True)

@@ -49,7 +49,7 @@ def assign_splits(
     """
     _check_fractions(fractions)
     if not replace and (there := sorted(set(manifest.table["split"]) - {""})):
-        raise UsageError(f"the manifest has splits already ({', '.join(there)}); ask to replace them if that is meant")
+        raise UsageError(f"the manifest has splits already ({', '.join(there)}); add --replace if that is meant")
     held = _held_out_groups(manifest, held_out or {})
     groups = manifest.table["group"]
     split_of = {group: held.get(group) or _split_of(group, fractions, salt) for group in groups.unique()}

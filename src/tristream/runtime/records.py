@@ -83,7 +83,7 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     return (
         f"likely_fake: score above {thresholds.fake:.2f}, at most {100 * false_alarm_rate:g} % of real pictures; "
         f"likely_real: below {thresholds.real:.2f}, at most {100 * miss_rate:g} % of fakes. "
-        f"Measured, not guaranteed elsewhere: {predictor.calibration.source}. "
+        f"Set on, and not guaranteed beyond: {predictor.calibration.source}. "
         "P(fake) supposes that half of the pictures are fake."
     )
 
