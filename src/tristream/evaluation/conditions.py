@@ -41,8 +41,8 @@ CONDITIONS.register("delivered")(Condition("delivered", "as delivered: the file'
 CONDITIONS.register("alike")(
     Condition(
         "alike",
-        f"everything re-encoded alike: shrunk to a shorter side of {ALIKE_SHORT_SIDE} px, or to {ALIKE_SHRINK:.0%} of its "
-        f"size where that is smaller, then JPEG quality {ALIKE_QUALITY} 4:2:0, real and fake the same",
+        f"everything re-encoded alike: shrunk to a shorter side of {ALIKE_SHORT_SIDE} px, or to {ALIKE_SHRINK:.0%} "
+        f"of its size where that is smaller, then JPEG quality {ALIKE_QUALITY} 4:2:0, real and fake the same",
         _alike,
     )
 )
