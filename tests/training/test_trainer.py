@@ -19,7 +19,9 @@ from tests.pictures import planted_manifest
 from tristream.data.dataset import PictureDataset
 from tristream.data.manifest import Manifest
 from tristream.detectors.backbones import read_safetensors
+from tristream.detectors.base import DetectorOutput
 from tristream.detectors.checkpoint import load_checkpoint, read_metadata
+from tristream.detectors.multistream.detector import MultiStreamDetector
 from tristream.errors import ConfigError, ManifestError
 from tristream.training.config import TrainConfig
 from tristream.training.trainer import StepReport, TrainingView, train
@@ -129,11 +131,22 @@ def test_the_dataset_can_be_sent_to_another_process(pictures: Path) -> None:
     assert (copy[0, 3][0] == dataset[0, 3][0]).all()
 
 
-def test_mixed_precision_trains(pictures: Path, tmp_path: Path) -> None:
+def test_mixed_precision_trains_on_unrounded_pixels(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[torch.dtype] = set()
+    forward = MultiStreamDetector.forward
+
+    def watched(self: MultiStreamDetector, pixels: torch.Tensor, mask: torch.Tensor | None = None) -> DetectorOutput:
+        seen.add(pixels.dtype)
+        return forward(self, pixels, mask)
+
+    monkeypatch.setattr(MultiStreamDetector, "forward", watched)
     losses: list[float] = []
     config = tiny(pictures, precision="bf16-mixed", epochs=1)
     train(config, tmp_path / "run", on_step=lambda report: losses.append(report.losses["classification"]))
     assert all(math.isfinite(loss) for loss in losses)
+    assert seen == {torch.float32}
 
 
 def test_data_that_changed_since_the_start_are_noticed(pictures: Path, tmp_path: Path) -> None:

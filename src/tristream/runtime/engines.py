@@ -39,6 +39,8 @@ def load(checkpoint: str | Path | None = None, device: str = "auto") -> Predicto
 def open_session(checkpoint: Path, device: str) -> OpenDetector:
     """Load a checkpoint on the engine that its format calls for: today always PyTorch. Raises as `load`."""
     try:
+        import torch  # noqa: F401  (the first thing that a core installation lacks)
+
         from tristream.detectors.checkpoint import load_checkpoint
         from tristream.runtime.torch_session import TorchSession
     except ModuleNotFoundError as error:

@@ -199,12 +199,13 @@ class _Run:
         config = self.config
         torch.manual_seed(int(np.random.default_rng([config.seed, step]).integers(2**62)))
         rate = set_learning_rate(self.optimiser, config.optim, step, self.total_steps)
-        self.module.train()
+        self.parts.train()
         sums: dict[str, float] = dict.fromkeys(self.weights, 0.0)
         parts = [tensor.to(self.fabric.device).chunk(config.accumulation) for tensor in batch]
         for tensors in zip(*parts, strict=True):
             micro = ImageBatch(*tensors)
-            losses: dict[str, Tensor] = self.module(micro, self._stream_mask(len(micro.labels)))
+            with self.fabric.autocast():  # calling the wrapped module would round the pixels to half precision first
+                losses: dict[str, Tensor] = self.parts(micro, self._stream_mask(len(micro.labels)))
             total = (
                 torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum() / config.accumulation
             )
