@@ -5,6 +5,7 @@ A term sees the detector's output, the batch and the stream mask, and may bring 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -34,7 +35,7 @@ class TrainingContext:
     """f32[N, E], one row per training picture, when the config names a teacher."""
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """One loss term."""
 
     options_class: ClassVar[type[StrictModel]] = StrictModel
@@ -42,9 +43,9 @@ class Objective(nn.Module):
     def __init__(self, options: Any, context: TrainingContext) -> None:
         super().__init__()
 
+    @abstractmethod
     def forward(self, output: DetectorOutput, batch: ImageBatch, stream_mask: Tensor | None) -> Tensor:
         """A scalar f32. stream_mask: bool[B, S], True where a stream took part, or None."""
-        raise NotImplementedError
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective")
