@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -12,30 +11,13 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, TiffImagePlugin
 
+from tests.images.drawn import FORMATS, HEIGHT, WIDTH, encode, scene
 from tristream.errors import ImageError
 from tristream.images.decode import PICTURE_SUFFIXES, DecodedImage, decode, read_header
 
-HEIGHT, WIDTH = 48, 64
 EXAMPLES = Path(__file__).parents[2] / "examples"
-FORMATS = ["AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"]
 RED = (200, 30, 20)
 WHITE = (255, 255, 255)
-
-
-def scene() -> Image.Image:
-    """Smooth, without symmetry: dark at the top left, red grows to the right, green downwards."""
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
-    return Image.fromarray(np.stack([columns * 3, rows * 4, (rows + columns) // 2], -1).astype(np.uint8))
-
-
-def encode(picture: Image.Image, format: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    if format == "HEIF":
-        heif = pytest.importorskip("pillow_heif", reason="the heif extra is not installed")
-        heif.from_pillow(picture).save(buffer, **options)
-    else:
-        picture.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def solid(mode: str, colour: float | tuple[int, ...]) -> Image.Image:

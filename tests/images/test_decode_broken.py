@@ -15,26 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from tests.images.drawn import FORMATS, HEIGHT, WIDTH, encode, scene
 from tristream.errors import ImageError
 from tristream.images.decode import _PILLOW_SILENCE, decode, read_header
-
-HEIGHT, WIDTH = 48, 64
-FORMATS = ["AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"]
-
-
-def scene() -> Image.Image:
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
-    return Image.fromarray(np.stack([columns * 3, rows * 4, (rows + columns) // 2], -1).astype(np.uint8))
-
-
-def encode(picture: Image.Image, format: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    if format == "HEIF":
-        heif = pytest.importorskip("pillow_heif", reason="the heif extra is not installed")
-        heif.from_pillow(picture).save(buffer, **options)
-    else:
-        picture.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("format", FORMATS)
