@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tristream.images.preprocess import Preprocessing
+from tests.planted import planted_metadata
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Predictor
 from tristream.runtime.session import Float32, Scores
@@ -52,7 +52,7 @@ def session() -> BrightnessSession:
 
 @pytest.fixture
 def predictor(session: BrightnessSession, calibration: Calibration) -> Predictor:
-    return Predictor(session, Preprocessing(), calibration, "brightness")
+    return Predictor(session, planted_metadata("brightness", calibration))
 
 
 @pytest.fixture

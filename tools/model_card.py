@@ -1,6 +1,6 @@
-"""Writes the model card from its template and the records under results/; no number in it is typed.
+"""Writes the model card and its figures from a template and the records under results/; no number in it is typed.
 
-usage: python tools/model_card.py [--check]      --check writes nothing and fails when the card is out of date
+usage: python tools/model_card.py [--check]      --check writes nothing and fails when one of them is out of date
 
 A `{{name}}` in tools/MODEL_CARD.template.md is replaced by the table of that name in TABLES.
 """
@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import card_figures
 import pandas as pd
 
 from tristream.detectors.checkpoint import read_metadata
+from tristream.evaluation.figures import Figure, Pictures, Stored, compute_figures, read_conditions
 from tristream.evaluation.summary import Summary, compare, matched_auroc
 from tristream.evaluation.text import figure_text
 from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
 TEMPLATE = ROOT / "tools" / "MODEL_CARD.template.md"
 CARD = ROOT / "src" / "tristream" / "weights" / "MODEL_CARD.md"
+DRAWN = ROOT / "docs" / "figures"
 
 DETECTORS = {
     "shipped": "**tristream 0.1** (three streams)",
@@ -58,6 +61,16 @@ FIGURES = {
     "brier": "Brier score (even odds)",
     "tpr_at_1_percent_fpr": "TPR at 1 % FPR",
     "tpr_at_5_percent_fpr": "TPR at 5 % FPR",
+}
+ABSTENTION = {
+    "selective_error": "error after",
+    "real_coverage": "reals answered",
+    "fake_coverage": "fakes answered",
+    "false_alarm_rate": "false alarms, of all reals",
+    "miss_rate": "misses, of all fakes",
+    "expected_calibration_error": "ECE before",
+    "selective_calibration_error": "ECE after",
+    "area_under_risk_coverage": "AURC",
 }
 
 
@@ -159,23 +172,54 @@ def matched() -> str:
     return table(["pair", "n", *CONDITIONS.values()], rows)
 
 
+def stored() -> Stored:
+    """The thresholds of the shipped detector, those of the verdicts at the default rates."""
+    found = read_metadata(CARD.with_name("detector.safetensors")).calibration
+    assert found is not None
+    verdicts = Thresholds(fake=found.fake_threshold(FALSE_ALARM_RATE), real=found.real_threshold(MISS_RATE))
+    return Stored(found.balanced_accuracy_threshold, verdicts)
+
+
 def verdicts() -> str:
     """How often each verdict is given at the default rates, by label."""
-    calibration = read_metadata(CARD.with_name("detector.safetensors")).calibration
-    assert calibration is not None
-    thresholds = Thresholds(
-        fake=calibration.fake_threshold(FALSE_ALARM_RATE), real=calibration.real_threshold(MISS_RATE)
-    )
+    thresholds = stored().verdicts
     rows = []
     for pictures, words in SETS.items():
         scored = predictions("shipped", pictures)
         for condition, name in CONDITIONS.items():
             for label, side in enumerate(("real", "fake")):
                 logits = scored[(scored["condition"] == condition) & (scored["label"] == label)]["logit"].dropna()
-                found = [decide(logit, thresholds).verdict for logit in logits]
+                found = [decide(float(logit), thresholds).verdict for logit in logits]
                 shares = [f"{found.count(v) / len(found):.1%}" for v in ("likely_fake", "likely_real", "unsure")]
                 rows.append([words, name, f"{side} ({len(found)})", *shares])
     return table(["pictures", "condition", "truly", "likely_fake", "likely_real", "unsure"], rows)
+
+
+def conditions(pictures: str) -> dict[str, Pictures]:
+    """The recorded pictures of the shipped detector by condition, in the card's words."""
+    found = read_conditions(predictions("shipped", pictures))
+    return {name: found[condition] for condition, name in CONDITIONS.items()}
+
+
+def abstention() -> str:
+    """Errors of the shipped detector before and after abstention."""
+    rows = []
+    for pictures, words in SETS.items():
+        recorded = summary("shipped", pictures)
+        for condition, part in conditions(pictures).items():
+            names = ["balanced_accuracy_at_threshold", *ABSTENTION]
+            before, *after = compute_figures(
+                part.scored, names, stored=stored(), resamples=recorded.resamples, seed=recorded.seed
+            ).values()
+            n_fake = part.scored.label_N.sum()
+            rows.append([f"{words} ({len(part.scored) - n_fake} real, {n_fake} fake), {condition}",
+                         *(figure_text(figure) for figure in (_complement(before), *after))])  # fmt: skip
+    return table(["pictures", "error before", *ABSTENTION.values()], rows)
+
+
+def _complement(figure: Figure) -> Figure:
+    value, low, high = (None if v is None else 1 - v for v in (figure.value, figure.high, figure.low))
+    return Figure(value=value, low=low, high=high, reason=figure.reason)
 
 
 def stream_weights() -> str:
@@ -258,6 +302,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "comparisons": comparisons,
     "figures": figures,
     "verdicts": verdicts,
+    "abstention": abstention,
     "matched": matched,
     "stream_weights": stream_weights,
     "scale_spread": scale_spread,
@@ -279,14 +324,25 @@ def card() -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: TABLES[match[1]](), template)
 
 
+def written() -> dict[Path, str]:
+    """Every file that this tool writes."""
+    unseen, thresholds = conditions("unseen"), stored()
+    return {
+        CARD: card(),
+        DRAWN / "unseen-risk-coverage.svg": card_figures.risk_coverage(unseen, thresholds),
+        DRAWN / "unseen-reliability.svg": card_figures.reliability(unseen, thresholds),
+    }
+
+
 def main() -> None:
-    """Write the card, or compare it."""
-    text = card()
-    if "--check" in sys.argv:
-        sys.exit(
-            0 if CARD.read_text(encoding="utf-8") == text else f"{CARD}: out of date; run python tools/model_card.py"
-        )
-    CARD.write_text(text, encoding="utf-8")
+    """Write the card and its figures, or compare them."""
+    for path, text in written().items():
+        if "--check" not in sys.argv:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path}: out of date; run python tools/model_card.py")
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import tristream
+from tests.planted import planted_metadata
 from tristream.cli.app import app
 from tristream.cli.predict import predict
-from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
 from tristream.runtime import engines
-from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE, Predictor
+from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE, STABILITY, Predictor
 from tristream.runtime.session import Session
 
 Picture = Callable[..., Path]
@@ -34,9 +34,9 @@ def _brightness_detector(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, session: Session, calibration: Calibration
 ) -> None:
     """Puts the brightness detector behind the seam of engines, and the working folder at `tmp_path`."""
-    opened = engines.OpenDetector(session, Preprocessing(), calibration, "brightness")
-    monkeypatch.setattr(engines, "open_session", lambda checkpoint, device: opened)
-    monkeypatch.setattr(engines, "shipped_weights", lambda: tmp_path / "detector.safetensors")
+    opened = engines.OpenDetector(session, planted_metadata("brightness", calibration), "abacus")
+    monkeypatch.setattr(engines, "open_session", lambda checkpoint, device, threads: opened)
+    monkeypatch.setattr(engines, "shipped_detector", lambda: tmp_path / "detector.safetensors")
     monkeypatch.chdir(tmp_path)
 
 
@@ -51,7 +51,8 @@ def test_all_scored_is_status_0_and_json_is_a_list_of_records(picture: Picture) 
     records = json.loads(result.stdout)
     assert [r["path"] for r in records] == [str(p) for p in paths]
     assert [r["verdict"] for r in records] == ["likely_fake", "likely_real", "unsure"]
-    assert records[2]["reasons"] == ["score_between_thresholds"]
+    assert records[2]["reasons"] == ["score_between_thresholds", "strongest_stream"]
+    assert [len(r["stability"]["copies"]) for r in records] == [3, 3, 3]
     assert records[0]["thresholds"].keys() == {"fake", "real"}
     assert "3 scored (1 likely_fake, 1 likely_real, 1 unsure), 0 failed, 0 skipped" in result.stderr
 
@@ -203,8 +204,8 @@ def test_debug_shows_the_traceback(picture: Picture) -> None:
 def test_a_detector_without_calibration_tells_what_to_do(
     picture: Picture, monkeypatch: pytest.MonkeyPatch, session: Session
 ) -> None:
-    bare = engines.OpenDetector(session, Preprocessing(), None, "bare")
-    monkeypatch.setattr(engines, "open_session", lambda checkpoint, device: bare)
+    bare = engines.OpenDetector(session, planted_metadata("bare"), "abacus")
+    monkeypatch.setattr(engines, "open_session", lambda checkpoint, device, threads: bare)
     result = run(picture("a.png"))
     assert result.exit_code == 0
     assert "tristream calibrate" in result.stdout
@@ -212,7 +213,15 @@ def test_a_detector_without_calibration_tells_what_to_do(
 
 def test_the_shell_and_python_agree_on_the_default_rates() -> None:
     defaults = {name: p.default for name, p in inspect.signature(predict).parameters.items()}
-    assert (defaults["false_alarm_rate"], defaults["miss_rate"]) == (FALSE_ALARM_RATE, MISS_RATE)
+    chosen = (defaults["false_alarm_rate"], defaults["miss_rate"], defaults["stability"])
+    assert chosen == (FALSE_ALARM_RATE, MISS_RATE, STABILITY)
+
+
+def test_the_re_test_can_be_turned_off(picture: Picture) -> None:
+    path = picture("a.png", WHITE)
+    off = json.loads(run(path, "--stability", "0", "--format", "json").stdout)
+    assert off[0]["stability"] is None
+    assert run(path, "--stability", "33").exit_code == run(path, "--stability", "-1").exit_code == 2
 
 
 def test_version() -> None:
@@ -246,10 +255,12 @@ def test_a_reader_that_leaves_is_no_error(picture: Picture, failing: list[str]) 
         from types import SimpleNamespace
         import numpy as np
         from tristream.cli.app import main
-        from tristream.images.preprocess import Preprocessing
+        from tristream.metadata import ModelMetadata
         from tristream.runtime import engines, predictor, session
         black = SimpleNamespace(stream_names=(), run=lambda pixels: session.Scores(pixels.mean((1, 2, 3)), None))
-        engines.load = lambda checkpoint, device: predictor.Predictor(black, Preprocessing(), None, "black")
+        engines.load = lambda checkpoint, device: predictor.Predictor(
+            black, ModelMetadata(name="black", detector="black", config={})
+        )
         main()
     """
     reader, writer = os.pipe()

@@ -9,7 +9,8 @@ import torch
 
 from tests.detectors.conftest import SMALL, small_detector
 from tristream.detectors import DETECTORS, Detector
-from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
+from tristream.metadata import ModelMetadata
 
 
 def pixels(count: int = 4, size: int = 64, seed: int = 1) -> torch.Tensor:
@@ -67,7 +68,7 @@ def test_gradients_reach_every_trainable_parameter(detector: Detector) -> None:
 
 def test_checkpoint_round_trip_gives_the_same_logits(detector: Detector, tmp_path: Path) -> None:
     name = next(n for n in DETECTORS if isinstance(detector, DETECTORS[n]))
-    metadata = CheckpointMetadata(name="test", detector=name, config=SMALL.get(name, {}))
+    metadata = ModelMetadata(name="test", detector=name, config=SMALL.get(name, {}))
     save_checkpoint(tmp_path / "a.safetensors", detector, metadata)
     loaded = load_checkpoint(tmp_path / "a.safetensors")
     assert loaded.metadata == metadata

@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 from tests.detectors.conftest import SMALL, small_detector
 from tristream.detectors.backbones import create_backbone
 from tristream.detectors.base import build_detector
-from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, read_metadata, save_checkpoint
+from tristream.detectors.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from tristream.detectors.multistream.fusion import MLAFFusion
 from tristream.detectors.multistream.spectral import BANDS, SpectralMask, band_index
 from tristream.errors import CheckpointError, ConfigError
+from tristream.metadata import ModelMetadata
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 80), (33, 47), (16, 16)])
@@ -129,7 +130,7 @@ def test_stream_weights_come_from_a_backbone_file_or_a_checkpoint(tmp_path: Path
     config = {**SMALL["multistream"], "streams": ["frequency"]}
     source = build_detector("multistream", config, load_weights=False)
     save_checkpoint(
-        tmp_path / "source.safetensors", source, CheckpointMetadata(name="s", detector="multistream", config=config)
+        tmp_path / "source.safetensors", source, ModelMetadata(name="s", detector="multistream", config=config)
     )
     options = {"frequency": {"weights": str(tmp_path / "source.safetensors")}}
     copy = build_detector("multistream", {**SMALL["multistream"], "streams": ["frequency"], "options": options})
@@ -164,7 +165,7 @@ def test_half_precision_keeps_norms_and_mask_in_float32(tmp_path: Path) -> None:
     config = {**SMALL["multistream"], "streams": ["frequency"]}
     detector = build_detector("multistream", config, load_weights=False)
     path = tmp_path / "half.safetensors"
-    save_checkpoint(path, detector, CheckpointMetadata(name="h", detector="multistream", config=config), half=True)
+    save_checkpoint(path, detector, ModelMetadata(name="h", detector="multistream", config=config), half=True)
     with safe_open(path, framework="pt") as file:
         kinds = {key: file.get_tensor(key).dtype for key in file.keys()}  # noqa: SIM118
     assert kinds["streams.frequency.backbone.conv1.weight"] == torch.float16

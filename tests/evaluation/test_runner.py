@@ -13,13 +13,14 @@ from PIL import Image
 from tests.conftest import BrightnessSession
 from tests.detectors.conftest import SMALL, small_detector
 from tristream.data.manifest import Manifest
-from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS
 from tristream.evaluation.record import evaluate_checkpoint
 from tristream.evaluation.runner import evaluate, score_manifest
 from tristream.images.preprocess import Preprocessing
+from tristream.metadata import ModelMetadata
 
 SMALL_CROPS = Preprocessing(short_side=64, crop=64)
 
@@ -119,7 +120,7 @@ def checkpoint(path: Path) -> Path:
     save_checkpoint(
         path,
         detector,
-        CheckpointMetadata(name="small", detector="multistream", config=config, preprocessing=SMALL_CROPS),
+        ModelMetadata(name="small", detector="multistream", config=config, preprocessing=SMALL_CROPS),
     )
     return path
 

@@ -10,8 +10,11 @@ from tristream.errors import UsageError
 from tristream.evaluation.figures import MEASURES
 from tristream.evaluation.summary import Figure, Row, Summary, compare, matched_auroc, summarise
 from tristream.metrics import binary
+from tristream.runtime.verdict import Thresholds
 
 SHIFT = {"gan": 3.0, "diffusion": 1.0, "swap": 0.3, "autoregressive": 1.5, "video": 0.8}
+
+VERDICTS = Thresholds(fake=1.5, real=-1.0)
 
 
 def synthetic(seed: int = 0, conditions: tuple[str, ...] = ("clean",), per_name: int = 40) -> pd.DataFrame:
@@ -40,8 +43,8 @@ def synthetic(seed: int = 0, conditions: tuple[str, ...] = ("clean",), per_name:
     return pd.concat(rows, ignore_index=True)
 
 
-def summary_of(table: pd.DataFrame, threshold: float | None = 0.25) -> Summary:
-    return summarise(table, balanced_accuracy_threshold=threshold, resamples=100)
+def summary_of(table: pd.DataFrame, threshold: float | None = 0.25, verdicts: Thresholds | None = VERDICTS) -> Summary:
+    return summarise(table, balanced_accuracy_threshold=threshold, verdict_thresholds=verdicts, resamples=100)
 
 
 def assert_interval(figure: Figure) -> None:
@@ -63,6 +66,9 @@ def test_overall_figures_are_those_of_the_metrics_with_intervals() -> None:
     assert row.figures["f1_at_threshold"].value == binary.f1(*columns, 0.25)
     assert row.figures["accuracy_at_half"].value == binary.accuracy(*columns, 0.0)  # probability 0.5 is logit 0 here
     assert row.figures["brier"].value == pytest.approx(binary.brier(table.probability, table.label, even_odds=True))
+    reals = table.logit[table.label == 0]
+    assert row.figures["false_alarm_rate"].value == pytest.approx((reals > 1.5).mean())  # of all reals
+    assert row.figures["real_coverage"].value == pytest.approx(((reals > 1.5) | (reals < -1.0)).mean())
     for name, figure in row.figures.items():
         if not name.startswith("tpr"):
             assert_interval(figure)
@@ -130,11 +136,13 @@ def test_a_condition_in_which_everything_failed_has_reasons() -> None:
 
 def test_without_calibration_and_threshold_the_figures_that_need_them_are_null() -> None:
     table = synthetic().assign(probability=None)
-    figures = summary_of(table, threshold=None).conditions["clean"].overall.figures
+    figures = summary_of(table, None, None).conditions["clean"].overall.figures
     assert_interval(figures["auroc"])
     assert figures["brier"] == Figure(reason="the detector is not calibrated")
     assert figures["accuracy_at_half"] == Figure(reason="the detector is not calibrated")
     assert figures["f1_at_threshold"] == Figure(reason="the detector has no stored threshold")
+    assert figures["area_under_risk_coverage"] == Figure(reason="the detector has no stored threshold")
+    assert figures["coverage"] == Figure(reason="the detector has no thresholds of verdicts")
 
 
 def test_one_class_leaves_only_what_is_defined() -> None:
@@ -161,6 +169,15 @@ def test_perfect_figures_do_not_claim_certainty() -> None:
     fakes = figures["fake_accuracy_at_threshold"]
     assert (fakes.value, fakes.high) == (1.0, 1.0)
     assert fakes.low == pytest.approx(0.025 ** (1 / 100))
+
+
+def test_where_everything_is_unsure_there_is_no_error_among_the_answers() -> None:
+    nothing = Thresholds(fake=99.0, real=-99.0)
+    row = summary_of(synthetic(), verdicts=nothing).conditions["clean"].overall
+    assert row.figures["selective_error"] == Figure(reason="every picture is called unsure")
+    alarms = row.figures["false_alarm_rate"]
+    assert (alarms.value, alarms.low) == (0.0, 0.0)
+    assert alarms.high == pytest.approx(1 - 0.025 ** (1 / 60))  # none in 60 groups of reals
 
 
 def test_pictures_without_a_group_are_groups_of_their_own() -> None:

@@ -17,7 +17,8 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from tests.images.drawn import FORMATS, HEIGHT, WIDTH, encode, scene
 from tristream.errors import ImageError
-from tristream.images.decode import _PILLOW_SILENCE, decode, read_header
+from tristream.images.decode import MAX_JPEG_SCANS, decode, read_header
+from tristream.images.silence import PILLOW_SILENCE
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -124,6 +125,17 @@ def test_a_bomb_is_refused_before_its_pixels_are_made() -> None:
     decode(encode(scene(), "PNG"), max_pixels=HEIGHT * WIDTH)
 
 
+def test_a_jpeg_of_endless_scans_is_refused_and_other_pictures_behind_it_do_not_count() -> None:
+    data = encode(scene(), "JPEG", progressive=True)
+    own = data.count(b"\xff\xda")
+    scan = data.rindex(b"\xff\xda")
+    allowed = data[:scan] + data[scan:-2] * (MAX_JPEG_SCANS - own + 1) + data[-2:]
+    assert decode(allowed).pixels.shape == (HEIGHT, WIDTH, 3)
+    with pytest.raises(ImageError, match=f"photo: a JPEG of {MAX_JPEG_SCANS + 1} scans, more than the limit"):
+        decode(allowed[:-2] + data[scan:], "photo")
+    np.testing.assert_array_equal(decode(data + b"\xff\xda\0\2" * 1000).pixels, decode(data).pixels)
+
+
 def test_the_limit_is_ours_and_not_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert decode(encode(scene(), "PNG")).pixels.shape == (HEIGHT, WIDTH, 3)
@@ -170,7 +182,7 @@ def test_warnings_of_pillow_stay_inside_and_others_come_through() -> None:
 def test_a_thread_that_ends_does_not_unmute_the_others() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with _PILLOW_SILENCE:  # one thread decodes
+        with PILLOW_SILENCE:  # one thread decodes
             decode(encode(scene(), "PNG"))  # another comes and goes
             Image.open(io.BytesIO(warning_picture())).load()
 

@@ -63,6 +63,73 @@ def test_promised_false_alarm_rate_holds_for_new_reals() -> None:
     assert 0.035 < np.mean(exceeded) <= 0.062  # 2 of 40 ranks: exactly 5 % in expectation, sd 0.35 %
 
 
+def by_source(real: np.ndarray, fake: np.ndarray) -> Calibration:
+    """real: f64[S, n], fake: f64[G, n]: a row per photo source or generator."""
+    (reals, sources), (fakes, generators) = (
+        zip(*sorted((value, f"{i:03}") for i, row in enumerate(logits) for value in row), strict=True)
+        for logits in (real, fake)
+    )
+    return calibration(reals, fakes).model_copy(update={"real_sources": sources, "fake_generators": generators})
+
+
+def test_a_rate_is_guaranteed_only_where_the_sources_are_enough() -> None:
+    scale = by_source(np.arange(40.0).reshape(8, 5), np.arange(35.0).reshape(7, 5))
+    assert (scale.n_sources, scale.n_generators) == (8, 7)
+    assert [scale.guaranteed("likely_fake", rate) for rate in (0.05, 0.11, 1 / 9, 0.2)] == [False, False, True, True]
+    assert [scale.guaranteed("likely_real", rate) for rate in (0.1, 0.124, 1 / 8, 0.2)] == [False, False, True, True]
+    unknown = calibration([0.0] * 40, [1.0] * 40)
+    assert (unknown.n_sources, unknown.n_generators) == (None, None)
+    assert not unknown.guaranteed("likely_fake", 0.9)
+
+
+def test_with_enough_sources_each_has_the_same_mass_whatever_its_number_of_pictures() -> None:
+    """Source a has 1 picture, at 9; b, c, d have 9 each, at 0 to 8: at 25 % a's picture is one fifth of all mass."""
+    real = [float(value) for value in sorted([*range(9)] * 3)] + [9.0]
+    sources = tuple(["b", "c", "d"] * 9 + ["a"])
+    scale = calibration(real, [0.0]).model_copy(update={"real_sources": sources})
+    assert scale.fake_threshold(0.19) == calibration(real, [0.0]).fake_threshold(0.19) == 7.0, "measured: by pictures"
+    assert scale.fake_threshold(0.2) == 9.0, "all but the new source's mass lies at or below the highest picture"
+    assert scale.fake_threshold(0.4) == 8.0, "a's picture may be exceeded: 3/5 of the mass lies at or below 8"
+    assert scale.fake_threshold(0.7) == 4.0, "3/5 * 5/9 = 1/3 of the mass lies at or below 4"
+    mirror = calibration([0.0], [-value for value in reversed(real)])
+    mirror = mirror.model_copy(update={"fake_generators": sources[::-1]})
+    assert [mirror.real_threshold(rate) for rate in (0.2, 0.4, 0.7)] == [-9.0, -8.0, -4.0]
+
+
+def test_the_rate_holds_for_a_new_source_where_pictures_alone_would_break_it() -> None:
+    """Planted: sources differ more (sd 2) than their pictures (sd 0.5); 20 sources of 10 pictures, rate 10 %."""
+    random = np.random.default_rng(0)
+    by_groups, by_pictures = [], []
+    for _ in range(2000):
+        centre = random.normal(0, 2, 21)
+        drawn = centre[:20, None] + random.normal(0, 0.5, (20, 10))
+        new = centre[20] + random.normal(0, 0.5)
+        scale = by_source(drawn, np.zeros((1, 1)))
+        by_groups.append(new > scale.fake_threshold(0.1))
+        by_pictures.append(new > scale.model_copy(update={"real_sources": ()}).fake_threshold(0.1))
+    assert np.mean(by_groups) < 0.1 + 0.007  # the standard error is 0.0067
+    assert np.mean(by_pictures) > 0.1 + 0.01
+
+
+def test_how_many_reserved_pictures_score_like_it() -> None:
+    scale = calibration([0.0, 1.0, 1.0, 2.0], [1.0, 2.0, 3.0])
+    assert [scale.reals_as_high(logit) for logit in (-1.0, 1.0, 1.5, 2.0, 9.0)] == [4, 3, 1, 1, 0]
+    assert [scale.fakes_as_low(logit) for logit in (0.0, 1.0, 2.5, 9.0)] == [0, 1, 2, 3]
+
+
+def test_the_groups_of_the_pictures_stay_with_their_logits() -> None:
+    scale = fit_calibration(
+        [3.0, -1.0, 5.0, -2.0],
+        [1, 0, 1, 0],
+        source="four",
+        group_N=["gan", "phone", "diffusion", "film"],
+        shared=["gan"],
+    )
+    assert dict(zip(scale.real_logits, scale.real_sources, strict=True)) == {-2.0: "film", -1.0: "phone"}
+    assert dict(zip(scale.fake_logits, scale.fake_generators, strict=True)) == {3.0: "gan", 5.0: "diffusion"}
+    assert scale.shared == ("gan",)
+
+
 def test_probability_is_a_sigmoid_that_does_not_overflow() -> None:
     scale = calibration([0.0], [1.0])
     assert scale.probability([0.5, 2.0]) == pytest.approx([0.5, 1 / (1 + np.exp(-3))])
@@ -118,6 +185,13 @@ def test_a_record_that_would_lie_is_refused() -> None:
         calibration([], [0.0])
     with pytest.raises(ValidationError):
         Calibration.model_validate(calibration([0.0], [1.0]).model_dump() | {"slope": -1.0})
+
+
+def test_groups_that_do_not_match_are_refused_and_an_old_record_is_read() -> None:
+    old = calibration([0.0, 1.0], [0.0]).model_dump(include={*Calibration.model_fields} - {"real_sources", "shared"})
+    assert Calibration.model_validate(old).real_sources == ()
+    with pytest.raises(ValidationError, match="1 names for 2 logits"):
+        Calibration.model_validate(old | {"real_sources": ["a"]})
 
 
 def test_json_round_trip() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tristream
+from tests.planted import planted_metadata
 from tristream.errors import CheckpointError, MissingExtraError, UsageError
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
@@ -28,7 +29,7 @@ def test_pickles_are_refused_by_their_suffix(tmp_path: Path, suffix: str) -> Non
 
 def test_other_wrong_checkpoints_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.txt").touch()
-    for path, words in (("gone.safetensors", "no such"), ("", "folder"), ("model.txt", "expected a .safetensors")):
+    for path, words in (("gone.safetensors", "no such"), ("", "folder"), ("model.txt", "expected a .onnx")):
         with pytest.raises(CheckpointError, match=words):
             engines.load(tmp_path / path)
 
@@ -36,17 +37,18 @@ def test_other_wrong_checkpoints_are_refused(tmp_path: Path) -> None:
 def test_load_hands_over_what_the_checkpoint_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session: object, calibration: object
 ) -> None:
-    asked: list[tuple[Path, str]] = []
+    asked: list[tuple[Path, str, int | None]] = []
 
-    def open_session(checkpoint: Path, device: str) -> engines.OpenDetector:
-        asked.append((checkpoint, device))
-        return engines.OpenDetector(session, Preprocessing(crop=224), calibration, "mine")  # type: ignore[arg-type]
+    def open_session(checkpoint: Path, device: str, threads: int | None) -> engines.OpenDetector:
+        asked.append((checkpoint, device, threads))
+        metadata = planted_metadata("mine", calibration, preprocessing=Preprocessing(crop=224))
+        return engines.OpenDetector(session, metadata, "abacus")  # type: ignore[arg-type]
 
     monkeypatch.setattr(engines, "open_session", open_session)
     path = tmp_path / "mine.safetensors"
     path.touch()
-    predictor = tristream.load(path, device="cpu")
-    assert asked == [(path, "cpu")]
+    predictor = tristream.load(path, device="cpu", threads=3)
+    assert (asked, predictor.engine) == ([(path, "cpu", 3)], "abacus")
     assert predictor.preprocessing.crop == 224
     assert (predictor.session, predictor.calibration, predictor.model_name) == (session, calibration, "mine")
 
@@ -63,7 +65,7 @@ def test_without_pytorch_the_message_is_the_command_that_installs_it(
     path = tmp_path / "mine.safetensors"
     path.touch()
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"predict needs .* pip install 'tristream\[research\]'"):
+    with pytest.raises(MissingExtraError, match=r"checkpoint needs .* pip install 'tristream\[research\]'"):
         engines.load(path)
 
 
@@ -86,13 +88,14 @@ def test_unknown_names_are_attribute_errors() -> None:
 def test_a_checkpoint_scores_through_pytorch_as_its_detector_does(tmp_path: Path, calibration: Calibration) -> None:
     torch = pytest.importorskip("torch", reason="needs the research extra")
     from tristream.detectors import build_detector
-    from tristream.detectors.checkpoint import CheckpointMetadata, save_checkpoint
+    from tristream.detectors.checkpoint import save_checkpoint
+    from tristream.metadata import ModelMetadata
 
     torch.manual_seed(0)
     config = {"streams": ["frequency"], "image_size": 64, "options": {"frequency": {"weights": "none"}}}
     detector = build_detector("multistream", config, load_weights=False).eval()
     preprocessing = Preprocessing(short_side=64, crop=64)
-    metadata = CheckpointMetadata(
+    metadata = ModelMetadata(
         name="tiny", detector="multistream", config=config, preprocessing=preprocessing, calibration=calibration
     )
     path = tmp_path / "tiny.safetensors"

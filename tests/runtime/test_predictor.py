@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from tests.planted import planted_metadata
 from tristream.errors import UsageError
 from tristream.images.preprocess import Preprocessing
+from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Prediction, Predictor
 from tristream.runtime.session import Float32, Scores
 from tristream.runtime.verdict import Reason
@@ -28,18 +31,25 @@ def test_one_picture_gives_the_whole_record(predictor: Predictor, picture: Pictu
     assert prediction.path == str(path)
     assert prediction.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert prediction.verdict == "likely_fake"
-    assert prediction.reasons == (Reason.SCORE_ABOVE_FAKE_THRESHOLD,)
+    assert prediction.reasons == (Reason.SCORE_ABOVE_FAKE_THRESHOLD, Reason.STRONGEST_STREAM)
+    assert "none of 19 reserved real pictures" in prediction.explanation
+    assert "bright stream (100 %)" in prediction.explanation
     assert prediction.logit == pytest.approx(10)
     assert prediction.probability_fake == pytest.approx(1 / (1 + np.exp(-10)))
     assert prediction.thresholds is not None
     assert prediction.thresholds.fake == pytest.approx(2)
     assert prediction.stream_weights == pytest.approx({"bright": 1, "dark": 0})
     assert prediction.model == "brightness"
-    assert (prediction.error, prediction.stability, prediction.frames) == (None, None, None)
+    assert prediction.stability is not None
+    assert (len(prediction.stability.copies), prediction.stability.flips) == (3, 0)
+    assert (prediction.error, prediction.frames, prediction.origin) == (None, None, ())
 
 
-def test_the_fields_of_the_record_are_those_of_the_architecture() -> None:
-    fields = "path sha256 verdict reasons probability_fake logit thresholds stream_weights stability frames model error"
+def test_the_fields_of_the_record_are_those_of_the_architecture_and_words_and_origin() -> None:
+    fields = (
+        "path sha256 verdict reasons explanation probability_fake logit thresholds stream_weights stability frames "
+        "origin model error"
+    )
     assert " ".join(Prediction.model_fields) == fields
 
 
@@ -110,15 +120,15 @@ def test_progress_counts_every_record(predictor: Predictor, picture: Picture, tm
 
 
 def test_without_calibration_there_is_a_logit_and_no_verdict(session: object, picture: Picture) -> None:
-    record = Predictor(session, Preprocessing(), None, "raw").predict(picture("a.png", WHITE))  # type: ignore[arg-type]
-    assert (record.verdict, record.reasons) == ("unsure", (Reason.NOT_CALIBRATED,))
+    record = Predictor(session, planted_metadata("raw")).predict(picture("a.png", WHITE))  # type: ignore[arg-type]
+    assert (record.verdict, record.reasons[0]) == ("unsure", Reason.NOT_CALIBRATED)
     assert (record.probability_fake, record.thresholds) == (None, None)
     assert record.logit == pytest.approx(10)
     assert "tristream calibrate" in record.explanation
 
 
 def test_a_picture_under_64_px_is_unsure(predictor: Predictor, picture: Picture) -> None:
-    assert predictor.predict(picture("a.png", WHITE, (63, 500))).reasons == (Reason.PICTURE_TOO_SMALL,)
+    assert predictor.predict(picture("a.png", WHITE, (63, 500))).reasons[0] == Reason.PICTURE_TOO_SMALL
     assert predictor.predict(picture("b.png", WHITE, (1, 1))).verdict == "unsure"
 
 
@@ -135,6 +145,9 @@ def test_an_impossible_rate_is_refused_before_anything_is_read(predictor: Predic
         predictor.predict_many([], miss_rate=0.0)
     with pytest.raises(UsageError, match="batch size"):
         predictor.predict_many([], batch_size=0)
+    for stability in (-1, 33):
+        with pytest.raises(UsageError, match="no re-test"):
+            predictor.predict_many([], stability=stability)
 
 
 def test_a_score_that_is_no_number_is_a_failing_record(calibration: object, picture: Picture) -> None:
@@ -144,7 +157,7 @@ def test_a_score_that_is_no_number_is_a_failing_record(calibration: object, pict
         def run(self, pixels: Float32) -> Scores:
             return Scores(np.full(len(pixels), np.nan, np.float32), None)
 
-    record = Predictor(Broken(), Preprocessing(), calibration, "broken").predict(picture("a.png"))  # type: ignore[arg-type]
+    record = Predictor(Broken(), planted_metadata("broken", calibration)).predict(picture("a.png"))  # type: ignore[arg-type]
     assert record.verdict is None
     assert "nan" in (record.error or "")
 
@@ -157,7 +170,7 @@ def test_a_failing_engine_is_not_swallowed(calibration: object, picture: Picture
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        Predictor(Dead(), Preprocessing(), calibration, "dead").predict(picture("a.png"))  # type: ignore[arg-type]
+        Predictor(Dead(), planted_metadata("dead", calibration)).predict(picture("a.png"))  # type: ignore[arg-type]
 
 
 def test_too_little_memory_for_one_picture_fails_that_picture(
@@ -180,3 +193,75 @@ def test_a_name_that_is_not_utf8_still_makes_a_record(predictor: Predictor) -> N
     assert record.path == "caf\\udce9.jpg"
     assert "no such file" in (record.error or "")
     record.model_dump_json().encode()
+
+
+class SharpnessSession:
+    """Logit = 3 * (mean absolute difference of neighbours in grey levels) - 15: what re-encoding takes away."""
+
+    stream_names = ()
+
+    def run(self, pixels: Float32) -> Scores:
+        return Scores(3 * 255 * np.abs(np.diff(pixels, axis=3)).mean((1, 2, 3)) - 15, None)
+
+
+def noisy(amplitude: int) -> np.ndarray:
+    """Grey noise, uint8[300, 300, 3]."""
+    noise = np.random.default_rng(0).integers(-amplitude, amplitude + 1, (300, 300, 1))
+    return np.repeat(128 + noise, 3, axis=2).astype(np.uint8)
+
+
+def test_a_verdict_that_a_re_encoded_copy_does_not_get_becomes_unsure(calibration: Calibration) -> None:
+    predictor = Predictor(SharpnessSession(), planted_metadata("sharpness", calibration))
+    alone, tested = (predictor.predict(noisy(15), stability=copies) for copies in (0, 3))
+    assert (alone.verdict, alone.stability) == ("likely_fake", None)
+    assert tested.verdict == "unsure"
+    assert tested.reasons == (Reason.FLIPS_UNDER_REENCODING,)
+    assert tested.stability is not None
+    assert tested.stability.flips > 0
+    assert tested.stability.spread > 1
+    assert (tested.logit, tested.probability_fake) == (alone.logit, alone.probability_fake), (
+        "those of the delivered one"
+    )
+    assert f"{tested.stability.flips} of 3 re-encoded copies do not" in tested.explanation
+
+
+def test_the_re_test_is_repeatable_and_depends_on_the_picture(calibration: Calibration, tmp_path: Path) -> None:
+    predictor = Predictor(SharpnessSession(), planted_metadata("sharpness", calibration))
+    pixels = noisy(30)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray(pixels).save(tmp_path / "b.png", compress_level=1)
+    first, again, other = (predictor.predict(tmp_path / name).stability for name in ("a.png", "a.png", "b.png"))
+    assert first == again
+    assert first != other, "the settings follow from the SHA-256 of the file"
+    assert predictor.predict(pixels).stability == predictor.predict(Image.fromarray(pixels)).stability
+    assert first is not None
+    assert predictor.predict(tmp_path / "a.png", stability=5).stability.copies[:3] == first.copies  # type: ignore[union-attr]
+
+
+def test_many_pictures_are_re_tested_on_request_and_in_their_own_order(
+    predictor: Predictor, picture: Picture, tmp_path: Path
+) -> None:
+    paths = [
+        picture("a.png", WHITE),
+        tmp_path / "gone.png",
+        picture("b.png", BLACK, (900, 100)),
+        picture("c.png", GREY),
+    ]
+    assert [r.stability for r in predictor.predict_many(paths)] == [None] * 4
+    records = list(predictor.predict_many(paths, stability=2, batch_size=3))
+    assert [r.verdict for r in records] == ["likely_fake", None, "likely_real", "unsure"]
+    assert [r.stability and len(r.stability.copies) for r in records] == [2, None, 2, 2]
+    assert [round(c.logit) for r in records if r.stability for c in r.stability.copies] == [10, 10, -10, -10, 0, 0]
+
+
+def test_a_file_s_claims_stand_beside_the_score_and_do_not_touch_it(predictor: Predictor, picture: Picture) -> None:
+    path = picture("a.png", WHITE)
+    plain = predictor.predict(path, stability=0)
+    info = PngInfo()
+    info.add_text("parameters", "a cat, Steps: 20")
+    Image.open(path).save(path, pnginfo=info)
+    claimed = predictor.predict(path, stability=0)
+    assert [c.kind for c in claimed.origin] == ["generation_parameters"]
+    assert predictor.predict(path.read_bytes(), stability=0).origin == claimed.origin
+    changed = {"origin": plain.origin, "sha256": plain.sha256}
+    assert claimed.model_copy(update=changed) == plain

@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from tests.planted import planted_metadata
 from tristream.errors import UsageError
+from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Prediction, Predictor
 from tristream.runtime.records import meaning, opened, write_csv, write_json, write_table
 
@@ -20,7 +24,10 @@ ODD = 'line\nbreak, "quoted" \x1b[31m ünï.png'
 
 @pytest.fixture
 def records(predictor: Predictor, picture: Picture, tmp_path: Path) -> list[Prediction]:
-    return list(predictor.predict_many([picture("white.png", 255), picture(ODD, 128), tmp_path / "gone.png"]))
+    odd, info = picture(ODD, 128), PngInfo()
+    info.add_text("Software", "drawn")
+    Image.open(odd).save(odd, pnginfo=info)
+    return list(predictor.predict_many([picture("white.png", 255), odd, tmp_path / "gone.png"], stability=2))
 
 
 def test_json_holds_every_record(records: list[Prediction]) -> None:
@@ -51,7 +58,10 @@ def test_csv_is_flat_and_keeps_odd_names(records: list[Prediction]) -> None:
     write_csv(records, stream, ("bright", "dark"))
     rows = list(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
     assert [row["path"] for row in rows] == [r.path for r in records]
-    assert rows[0]["reasons"] == "score_above_fake_threshold"
+    assert rows[0]["reasons"] == "score_above_fake_threshold;strongest_stream"
+    assert rows[0]["explanation"] == records[0].explanation
+    assert (rows[0]["copies"], rows[0]["flips"], rows[1]["origin"]) == ("2", "0", "the file names a program: 'drawn'")
+    assert (rows[2]["copies"], rows[2]["origin"]) == ("", "")
     assert float(rows[0]["threshold_fake"]) == pytest.approx(2)
     assert float(rows[0]["weight_bright"]) == pytest.approx(1)
     assert (rows[2]["verdict"], rows[2]["logit"], rows[2]["threshold_real"], rows[2]["weight_dark"]) == ("", "", "", "")
@@ -67,7 +77,37 @@ def test_the_table_says_why_and_shows_no_control_characters(records: list[Predic
     assert "usual for both" in text
     assert "no such file" in text
     assert "19 synthetic reals" in text
-    assert "at most 5 % of real pictures" in text
+    assert "2/2, 0.00" in text
+    assert "mostly from the bright stream" in text
+    (note,) = [line for line in text.splitlines() if "note:" in line]
+    assert note.strip() == "note: the file names a program: 'drawn'"
+
+
+def calibrated(calibration: Calibration, **known: object) -> Predictor:
+    changed = calibration.model_copy(update=known)
+    return Predictor(None, planted_metadata("none", changed))  # type: ignore[arg-type]
+
+
+def test_what_is_only_measured_is_not_called_guaranteed(calibration: Calibration) -> None:
+    """Planted: 19 reals of 4 sources, whose highest, of source d alone, is above the threshold at 10 %."""
+    sources = ("a", "b", "c", *["a", "b", "c", "d"] * 4)
+    known = calibrated(calibration, real_sources=sources, shared=("d", "x"))
+    fake, real, odds, *_ = meaning(known, 0.1, 0.1).splitlines()
+    assert "Of 19 reserved real pictures, unsure ones included, 5.3 % are called so" in fake
+    assert "(0 to 25 % by photo source: 4, 1 of them also in other splits)" in fake
+    assert "Measured, not guaranteed for a new photo source: 4 can promise 20.0 % at best" in fake
+    assert real.endswith("5.3 % are called so. Measured, not guaranteed for a new generator.")
+    assert "where 1 % of all pictures are fake" in odds
+    assert "19 and 19 pictures" in odds
+    unseen = calibrated(calibration, real_sources=sources, shared=())
+    assert "photo source: 4 not trained on)" in meaning(unseen, 0.1, 0.1)
+    assert "not trained on" not in meaning(calibrated(calibration, real_sources=sources), 0.1, 0.1)
+    assert "Guaranteed: at most 20 % for a new photo source" in meaning(known, 0.2, 0.1).splitlines()[0]
+
+
+def test_without_calibration_the_meaning_is_that_there_is_none() -> None:
+    bare = Predictor(None, planted_metadata("bare"))  # type: ignore[arg-type]
+    assert "bare is not calibrated" in meaning(bare, 0.05, 0.1)
 
 
 def test_a_file_appears_only_when_all_is_written(tmp_path: Path) -> None:

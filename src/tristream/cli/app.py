@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from tristream.cli.audit import audit
+from tristream.cli.benchmark import benchmark
 from tristream.cli.calibrate import calibrate
 from tristream.cli.data import data_app
+from tristream.cli.doctor import doctor
 from tristream.cli.evaluate import evaluate
+from tristream.cli.export import export
+from tristream.cli.info import info
 from tristream.cli.predict import predict
 from tristream.cli.train import train
-from tristream.errors import TristreamError
+from tristream.errors import TristreamError, UsageError
 
 USAGE = 2
 INTERRUPTED = 130
@@ -24,6 +30,11 @@ BROKEN_PIPE = 141
 
 class _Commands(TyperGroup):
     """Commands whose expected errors are one line on standard error and exit status 2."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and os.path.exists(args[0]):
+            raise UsageError(f"{args[0]}: no command; to score it, say: {shlex.join(['tristream', 'predict', *args])}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # ctx: click's Context, which newer Typer releases carry inside
         try:
@@ -81,9 +92,14 @@ def tristream(
 
 app.command("predict")(predict)
 app.add_typer(data_app)
+app.command("audit")(audit)
 app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
+app.command("benchmark")(benchmark)
+app.command("info")(info)
+app.command("doctor")(doctor)
 
 
 def main() -> None:

@@ -1,76 +1,22 @@
-"""`tristream data`: make a manifest from a folder, and split it."""
+"""`tristream data`: what the layouts are, fetching them, making manifests, checking and splitting them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from tristream.cli.progress import progress_bar
+from tristream.cli.data_download import download
+from tristream.cli.data_index import index
+from tristream.cli.data_layouts import layouts
+from tristream.cli.data_split import split
+from tristream.cli.data_verify import verify
+from tristream.cli.equalise import equalise
 
-data_app = typer.Typer(name="data", help="Make manifests from folders, and split them.", no_args_is_help=True)
-
-
-@data_app.command()
-def index(
-    root: Annotated[Path, typer.Argument(help="Folder of pictures in real/fake, 0_real/1_fake or nature/ai folders.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write: .parquet or .csv.")],
-    headers_only: Annotated[bool, typer.Option(help="Do not decode each picture to see whether it is whole.")] = False,
-    relative_to: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that paths start from; other commands take the manifest's own.",
-            show_default="that of the manifest",
-        ),
-    ] = None,
-) -> None:
-    """Make a manifest of a folder. Exit status 1 when some pictures could not be read."""
-    from tristream.data.readers import recognise
-
-    with progress_bar("reading") as show:
-        recognised = recognise(root, show, headers_only=headers_only)
-    recognised.manifest.write(output, relative_to)
-    typer.echo("\n".join([*recognised.lines(), f"wrote {output}"]))
-    raise typer.Exit(1 if recognised.unreadable else 0)
-
-
-@data_app.command()
-def split(
-    manifest: Annotated[Path, typer.Argument(help="Manifest: .parquet or .csv.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Manifest to write, with the splits.")],
-    fractions: Annotated[
-        str, typer.Option(help="Share of the groups per split.")
-    ] = "train=0.8,validation=0.1,test=0.1",
-    hold_out: Annotated[
-        list[str], typer.Option(help="SPLIT=NAME,NAME: generators and photo sources for one split.")
-    ] = [],  # noqa: B006
-    salt: Annotated[str, typer.Option(help="Another word, another split.")] = "tristream",
-    replace: Annotated[bool, typer.Option(help="Replace the splits that the manifest has.")] = False,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that paths start from; other commands take the manifest's own.",
-            show_default="that of the manifest",
-        ),
-    ] = None,
-) -> None:
-    """Split a manifest by group, the same way every time."""
-    from tristream.data.manifest import Manifest
-    from tristream.data.splits import (
-        assign_splits,
-        check_splits,
-        parse_fractions,
-        parse_held_out,
-        split_digest,
-        split_sizes,
-    )
-
-    done = assign_splits(
-        Manifest.read(manifest, root), parse_fractions(fractions), salt, parse_held_out(hold_out), replace=replace
-    )
-    check_splits(done)
-    done.write(output, root)
-    for size in split_sizes(done, parse_fractions(fractions)):
-        typer.echo(str(size))
-    typer.echo(f"splits {split_digest(done)}\nwrote {output}")
+data_app = typer.Typer(
+    name="data", help="Fetch data sets, make manifests of them, check, split and equalise them.", no_args_is_help=True
+)
+data_app.command("layouts")(layouts)
+data_app.command("download")(download)
+data_app.command("index")(index)
+data_app.command("verify")(verify)
+data_app.command("split")(split)
+data_app.command("equalise")(equalise)

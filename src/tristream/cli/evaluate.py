@@ -21,7 +21,10 @@ def evaluate(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--checkpoint", metavar="FILE", show_default="the shipped detector", help="A .safetensors checkpoint."
+            "--checkpoint",
+            metavar="FILE",
+            show_default="the shipped detector",
+            help="A .safetensors checkpoint, or an exported .onnx file.",
         ),
     ] = None,
     split: Annotated[

@@ -43,7 +43,11 @@ def predict(
     ],
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A .safetensors checkpoint.", show_default="the shipped detector"),
+        typer.Option(
+            metavar="FILE",
+            help="An exported .onnx file, or a .safetensors checkpoint.",
+            show_default="the shipped detector",
+        ),
     ] = None,
     format: Annotated[
         Format | None,
@@ -68,13 +72,25 @@ def predict(
             metavar="RATE", help="Share of the calibration's fakes that may be called likely_real; at least 1/(n+1)."
         ),
     ] = 0.10,
+    stability: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=0,
+            max=32,
+            help="Re-encoded copies that have to get the same verdict, else it is unsure; 0 is K + 1 times faster.",
+        ),
+    ] = 3,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU where there is one.")] = "auto",
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures that are scored together.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Pictures, copies included, that are scored together.")
+    ] = 8,
 ) -> None:
     """Score pictures: likely_fake, likely_real or unsure, and why.
 
     A file that is named is always tried; in folders, files without a picture's suffix are skipped and counted.
-    Results go to standard output, progress and notices to standard error.
+    Results go to standard output, progress and notices to standard error. A note is what the file says of its own
+    origin: a claim that anybody can write and that does not touch the score.
 
     [bold]Examples[/bold]
 
@@ -85,6 +101,8 @@ def predict(
     tristream predict 'photos/**/*.jpg' -o results.csv
 
     tristream predict photos/ --false-alarm-rate 0.01
+
+    tristream predict photos/ --stability 0
 
     tristream predict - < photo.jpg
 
@@ -101,7 +119,11 @@ def predict(
     _check(found, output)
     predictor = engines.load(checkpoint, device)
     predictions = predictor.predict_many(
-        found.sources, false_alarm_rate=false_alarm_rate, miss_rate=miss_rate, batch_size=batch_size
+        found.sources,
+        false_alarm_rate=false_alarm_rate,
+        miss_rate=miss_rate,
+        stability=stability,
+        batch_size=batch_size,
     )
     chosen = format or _format_of(output)
     counts: Counter[str] = Counter()

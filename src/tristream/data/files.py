@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,17 @@ def file_facts(file: Path, columns: Iterable[str] = FILE_COLUMNS) -> dict[str, A
     except OSError as error:
         raise ManifestError(f"{file}: cannot be read: {error.strerror}") from None
     return {name: value for name, value in facts.items() if name in columns}
+
+
+def media_of(path: str) -> str:
+    """ "video" or "image", by the suffix."""
+    return "video" if (mimetypes.guess_type(path)[0] or "").startswith("video/") else "image"
+
+
+def enumerated(names: Sequence[str], most: int = 10) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def path_problem(path: str, root: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, path_problem
+from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, media_of, path_problem
 from tristream.errors import ManifestError, MissingExtraError
 
 try:
@@ -47,17 +46,20 @@ class Manifest:
     root: Path
 
     @classmethod
-    def read(cls, path: Path, root: Path | None = None) -> Manifest:
+    def read(cls, path: Path, root: Path | None = None, *, absent_ok: bool = False) -> Manifest:
         """Read a CSV or Parquet manifest. Its paths start from `root`, by default the folder of the file.
 
-        From CSV, columns other than `COLUMNS` stay text. Raises ManifestError that names the file, the row (from 1, the
-        header not counted), the column and what was expected.
+        absent_ok: files that are not there are no error. From CSV, columns other than `COLUMNS` stay text. Raises
+        ManifestError that names the file, the row (from 1, the header not counted), the column and what was expected.
         """
         path = Path(path)
-        return cls.from_table(_read_table(path), root if root is not None else path.parent, str(path))
+        start = root if root is not None else path.parent
+        return cls.from_table(_read_table(path), start, str(path), absent_ok=absent_ok)
 
     @classmethod
-    def from_table(cls, table: pd.DataFrame, root: Path, origin: str = "manifest") -> Manifest:
+    def from_table(
+        cls, table: pd.DataFrame, root: Path, origin: str = "manifest", *, absent_ok: bool = False
+    ) -> Manifest:
         """Check a table and fill in what it does not say; only `path` and `label` (0, 1, real, fake) must be there.
 
         group: one picture, one group (its sha256, or its path where that is not known). generator of a fake: its
@@ -73,12 +75,12 @@ class Manifest:
         table = table.reset_index(drop=True)
         root = Path(os.path.realpath(root))
         column = {name: _text(table, name) for name in ("path", "label", *TEXT_COLUMNS, "media", "format", "sha256")}
-        path = _checked_paths(column["path"], root, origin)
+        path = _checked_paths(column["path"], root, origin, absent_ok)
         sha256 = column["sha256"].str.lower()
         _refuse(sha256, ~sha256.str.fullmatch(r"(?:[0-9a-f]{64})?"), "64 hexadecimal digits", origin)
         label = column["label"].str.strip().str.lower().map(LABELS)
         _refuse(column["label"], label.isna(), "real, fake, 0 or 1", origin)
-        media = column["media"].where(column["media"] != "", path.map(_media_of))
+        media = column["media"].where(column["media"] != "", path.map(media_of))
         _refuse(media, ~media.isin(MEDIA), " or ".join(MEDIA), origin)
         source, generator, is_fake = column["source"], column["generator"], label == 1
         group = column["group"].where(column["group"] != "", sha256.where(sha256 != "", path))
@@ -231,7 +233,7 @@ def _refuse(column: pd.Series, wrong: pd.Series, expected: str, origin: str) -> 
         )
 
 
-def _checked_paths(given: pd.Series, root: Path, origin: str) -> pd.Series:
+def _checked_paths(given: pd.Series, root: Path, origin: str, absent_ok: bool) -> pd.Series:
     _refuse(given, given == "", "a path", origin)
     path = given.map(lambda text: str(PurePosixPath(text))).astype(str)
     problems = path.map(lambda text: path_problem(text, root) or "")
@@ -239,13 +241,9 @@ def _checked_paths(given: pd.Series, root: Path, origin: str) -> pd.Series:
         row = int(wrong[0])
         raise ManifestError(f"{origin}: row {row + 1}, column path: '{given.iloc[row]}' {problems.iloc[row]}")
     _refuse(path, path.duplicated(), "every path once", origin)
-    if absent := [text for text in path if not (root / text).is_file()]:
+    if not absent_ok and (absent := [text for text in path if not (root / text).is_file()]):
         raise ManifestError(
             f"{origin}: {len(absent):,} of {len(path):,} files do not exist under {root}, "
             f"such as {', '.join(absent[:3])}; paths start from the folder of the manifest unless a root is given"
         )
     return path
-
-
-def _media_of(path: str) -> str:
-    return "video" if (mimetypes.guess_type(path)[0] or "").startswith("video/") else "image"

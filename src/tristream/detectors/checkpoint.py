@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tristream import __version__
-from tristream.config import StrictModel, validate
 from tristream.detectors import Detector, build_detector
 from tristream.detectors.backbones import read_safetensors
 from tristream.errors import CheckpointError
-from tristream.images.preprocess import Preprocessing
-from tristream.metrics.calibration import Calibration
+from tristream.metadata import METADATA_KEY, ModelMetadata, parse_metadata
 
-FORMAT_VERSION = 1
-_KEY = "tristream"
 _KEPT_IN_FLOAT32 = ("running_mean", "running_var", "mask.component", "mask.band_weights")
 """Norm buffers and the spectral mask lose too much in half precision."""
-
-
-class CheckpointMetadata(StrictModel):
-    """What travels with the weights."""
-
-    format_version: int = FORMAT_VERSION
-    name: str
-    detector: str
-    """Name in the registry of detectors."""
-    config: dict[str, Any]
-    preprocessing: Preprocessing = Preprocessing()
-    calibration: Calibration | None = None
-    training_data_sha256: str = ""
-    """Digest of the manifest's rows that were trained on."""
-    licence: str = ""
-    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    tristream_version: str = __version__
-    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,13 +26,13 @@ class Checkpoint:
     """A detector in eval mode, with its metadata."""
 
     detector: Detector
-    metadata: CheckpointMetadata
+    metadata: ModelMetadata
 
 
-def save_checkpoint(path: Path, detector: Detector, metadata: CheckpointMetadata, *, half: bool = False) -> None:
+def save_checkpoint(path: Path, detector: Detector, metadata: ModelMetadata, *, half: bool = False) -> None:
     """Write atomically. `half` stores weights as float16, but norm buffers and the spectral mask as float32."""
     tensors = {name: _stored(name, tensor, half) for name, tensor in detector.state_dict().items()}
-    write_safetensors(path, tensors, {_KEY: metadata.model_dump_json()})
+    write_safetensors(path, tensors, {METADATA_KEY: metadata.model_dump_json()})
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -75,7 +48,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
         temporary.unlink(missing_ok=True)
 
 
-def read_metadata(path: Path) -> CheckpointMetadata:
+def read_metadata(path: Path) -> ModelMetadata:
     """The metadata alone, without loading weights. Raises CheckpointError."""
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path}: a checkpoint is a .safetensors file; pickled files can run code when opened")
@@ -83,18 +56,12 @@ def read_metadata(path: Path) -> CheckpointMetadata:
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            text = (file.metadata() or {}).get(METADATA_KEY)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a readable safetensors file: {error}") from None
     if text is None:
         raise CheckpointError(f"{path}: holds weights but no tristream metadata; it is not a tristream checkpoint")
-    values = json.loads(text)
-    version = values.get("format_version")
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format version {version}, this release reads {FORMAT_VERSION}; install a matching tristream"
-        )
-    return validate(CheckpointMetadata, values, f"metadata of {path}")
+    return parse_metadata(text, str(path))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

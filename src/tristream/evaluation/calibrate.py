@@ -57,21 +57,35 @@ def calibrate_checkpoint(
     table = score_manifest(session, metadata.preprocessing, chosen, CONDITIONS[condition], progress=progress)
     if (failed := table[table["error"] != ""]).size:
         raise ManifestError(f"{len(failed)} pictures of '{split}' cannot be read, the first: {failed['error'].iloc[0]}")
-    source = (
-        f"{_description(table, manifest.table[manifest.table['split'] != split])}; {CONDITIONS[condition].description}"
+    others = manifest.table[manifest.table["split"] != split]
+    groups, shared = _groups(table), _shared(table, others)
+    calibration = fit_calibration(
+        table["logit"].to_numpy(),
+        table["label"].to_numpy(),
+        source=f"{_description(table, shared)}; {CONDITIONS[condition].description}",
+        group_N=groups.tolist(),
+        shared=shared,
     )
-    calibration = fit_calibration(table["logit"].to_numpy(), table["label"].to_numpy(), source=source)
     save_checkpoint(output, stored.detector, metadata.model_copy(update={"calibration": calibration}), half=half)
     return calibration
 
 
-def _description(chosen: pd.DataFrame, others: pd.DataFrame) -> str:
+def _groups(table: pd.DataFrame) -> pd.Series[str]:
+    """The photo source of each real and the generator of each fake."""
+    return table["source"].where(table["label"] == 0, table["generator"])
+
+
+def _shared(chosen: pd.DataFrame, others: pd.DataFrame) -> list[str]:
+    """The photo sources and generators that other splits hold, too, by name."""
+    pairs, elsewhere = (set(zip(t["label"], _groups(t), strict=True)) for t in (chosen, others))
+    return sorted({str(group) for _, group in pairs & elsewhere - {(1, "")}})
+
+
+def _description(chosen: pd.DataFrame, shared: list[str]) -> str:
     """Which pictures these are, and what of them the other splits hold, too."""
     real, fake = chosen[chosen["label"] == 0], chosen[chosen["label"] == 1]
-    sources, generators = set(real["source"]), set(fake["generator"])
-    shared = (sources & set(others[others["label"] == 0]["source"])) | (generators & set(others["generator"]) - {""})
-    words = f"{len(real)} real pictures of {len(sources)} photo sources"
-    words += f" and {len(fake)} fakes of {len(generators)} generators"
+    words = f"{len(real)} real pictures of {real['source'].nunique()} photo sources"
+    words += f" and {len(fake)} fakes of {fake['generator'].nunique()} generators"
     if shared:
-        return f"{words}, {len(shared)} of which other splits hold, too ({', '.join(sorted(shared)[:5])})"
+        return f"{words}, {len(shared)} of which other splits hold, too ({', '.join(shared[:5])})"
     return f"{words}, none of which any other split holds"

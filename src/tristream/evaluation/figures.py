@@ -13,8 +13,9 @@ import pandas as pd
 
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError, UsageError
-from tristream.metrics import binary, resampled
+from tristream.metrics import binary, resampled, selective
 from tristream.metrics import uncertainty as unc
+from tristream.runtime.verdict import Thresholds
 
 # N pictures of one condition, R resamples
 
@@ -99,14 +100,32 @@ def read_conditions(predictions: pd.DataFrame) -> dict[str, Pictures]:
     return conditions
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Logit thresholds that are stored with a detector, or read from what is; None where there are none."""
+
+    balanced_accuracy: float | None = None
+    verdicts: Thresholds | None = None
+
+    def balanced(self) -> float:
+        """The threshold of best balanced accuracy. Raises UndefinedMetricError where there is none."""
+        if self.balanced_accuracy is None:
+            raise UndefinedMetricError("the detector has no stored threshold")
+        return self.balanced_accuracy
+
+    def fake_and_real(self) -> tuple[float, float]:
+        """The thresholds of the verdicts. Raises UndefinedMetricError where there are none."""
+        if self.verdicts is None:
+            raise UndefinedMetricError("the detector has no thresholds of verdicts")
+        return self.verdicts.fake, self.verdicts.real
+
+
 class _Resample:
     """A block of resamples of scored pictures; what several measures need is computed once."""
 
-    def __init__(
-        self, pictures: Pictures, ranking: resampled.Ranking, threshold: float | None, counts_RN: Float64
-    ) -> None:
+    def __init__(self, pictures: Pictures, ranking: resampled.Ranking, stored: Stored, counts_RN: Float64) -> None:
         self.pictures, self.counts_RN = pictures, counts_RN
-        self._ranking, self._threshold = ranking, threshold
+        self._ranking, self.stored = ranking, stored
 
     @cached_property
     def ranked(self) -> resampled.Ranked:
@@ -118,22 +137,31 @@ class _Resample:
 
     @cached_property
     def at_threshold(self) -> resampled.Confusion:
-        return resampled.confusion(
-            self.counts_RN, self.pictures.logit_N, self.pictures.label_N, _stored(self._threshold)
-        )
+        return resampled.confusion(self.counts_RN, self.pictures.logit_N, self.pictures.label_N, self.stored.balanced())
+
+    @cached_property
+    def answers(self) -> selective.AnswerRates:
+        return _answers(self.pictures, self.stored, self.counts_RN)
 
 
-def _stored(threshold: float | None) -> float:
-    if threshold is None:
-        raise UndefinedMetricError("the detector has no stored threshold")
-    return threshold
+def _answers(pictures: Pictures, stored: Stored, counts_RN: Float64) -> selective.AnswerRates:
+    return selective.answer_rates(counts_RN, pictures.logit_N, pictures.label_N, *stored.fake_and_real())
+
+
+def _answered_calibration_error(pictures: Pictures, stored: Stored, counts_RN: Float64) -> Float64:
+    answered_N = selective.answers(pictures.logit_N, *stored.fake_and_real()) >= 0
+    return selective.reliability(counts_RN, pictures.probability(), pictures.label_N, answered_N).calibration_error
+
+
+def _risk_coverage(pictures: Pictures, stored: Stored, counts_RN: Float64) -> Float64:
+    return selective.RiskCoverage(pictures.logit_N, pictures.label_N, stored.balanced()).area(counts_RN)
 
 
 @dataclass(frozen=True)
 class _Measure:
     """A figure: its value on the pictures, and on each resample of them."""
 
-    value: Callable[[Pictures, float | None], float]
+    value: Callable[[Pictures, Stored], float]
     of_resamples: Callable[[_Resample], Float64]
 
 
@@ -151,7 +179,23 @@ def _at_half(value: _ValueAt, of_resamples: _OfConfusion) -> _Measure:
 
 
 def _at_threshold(value: _ValueAt, of_resamples: _OfConfusion) -> _Measure:
-    return _Measure(lambda p, t: value(p.logit_N, p.label_N, _stored(t)), lambda r: of_resamples(r.at_threshold))
+    return _Measure(lambda p, s: value(p.logit_N, p.label_N, s.balanced()), lambda r: of_resamples(r.at_threshold))
+
+
+def _of_resamples(statistic: Callable[[Pictures, Stored, Float64], Float64]) -> _Measure:
+    """A measure without a namesake in `binary`: its value is that of all pictures once. NaN: no answer."""
+
+    def value(pictures: Pictures, stored: Stored) -> float:
+        found = float(statistic(pictures, stored, np.ones((1, len(pictures))))[0])
+        if np.isnan(found):
+            raise UndefinedMetricError("every picture is called unsure")
+        return found
+
+    return _Measure(value, lambda r: statistic(r.pictures, r.stored, r.counts_RN))
+
+
+def _of_answers(rate: Callable[[selective.AnswerRates], Float64]) -> _Measure:
+    return replace(_of_resamples(lambda p, s, c: rate(_answers(p, s, c))), of_resamples=lambda r: rate(r.answers))
 
 
 def _tpr_at(rate: float) -> _Measure:
@@ -185,8 +229,21 @@ MEASURES: dict[str, _Measure] = {
     "f1_at_threshold": _at_threshold(binary.f1, resampled.f1),
     "real_accuracy_at_threshold": _at_threshold(binary.real_accuracy, resampled.real_accuracy),
     "fake_accuracy_at_threshold": _at_threshold(binary.fake_accuracy, resampled.fake_accuracy),
+    "coverage": _of_answers(lambda a: a.coverage),
+    "real_coverage": _of_answers(lambda a: a.real_coverage),
+    "fake_coverage": _of_answers(lambda a: a.fake_coverage),
+    "selective_error": _of_answers(lambda a: a.selective_error),
+    "false_alarm_rate": _of_answers(lambda a: a.false_alarm_rate),
+    "miss_rate": _of_answers(lambda a: a.miss_rate),
+    "selective_calibration_error": _of_resamples(_answered_calibration_error),
+    "area_under_risk_coverage": _of_resamples(_risk_coverage),
 }
-"""Figures of the overall row by name. Calibration error and Brier score are at even odds, as the probability is."""
+"""Figures of the overall row by name. Calibration error, Brier score, coverage and the errors of verdicts that may
+abstain are at even odds, as the probability is; the last is by distance from the stored threshold."""
+
+_ONE_CLASS = {"real_accuracy": 0, "real_coverage": 0, "false_alarm_rate": 0,
+              "fake_accuracy": 1, "fake_coverage": 1, "miss_rate": 1}  # fmt: skip
+"""Rates of one class, by how their names start: its label."""
 
 F = TypeVar("F", bound=Figure)
 
@@ -199,23 +256,24 @@ def with_interval(figure: F, interval: unc.Interval | None) -> F:
 
 
 def _interval(name: str, value: float, value_R: Float64, scored: Pictures) -> unc.Interval | None:
-    if name == "expected_calibration_error":
+    value_R = value_R[~np.isnan(value_R)]  # a resample without any answer has no error among its answers
+    if name.endswith("calibration_error"):
         return unc.reflected_interval(value_R, value, LEVEL)
-    if name.startswith(("real_accuracy", "fake_accuracy")) and value in (0.0, 1.0):
-        side_N = scored.label_N == int(name.startswith("fake"))
+    if name.startswith(tuple(_ONE_CLASS)) and value in (0.0, 1.0):
+        side_N = scored.label_N == next(label for start, label in _ONE_CLASS.items() if name.startswith(start))
         return unc.unanimous_interval(value, np.unique(scored.group_N[side_N]).size, LEVEL)
     return unc.percentile_interval(value_R, LEVEL)
 
 
 def compute_figures(
-    scored: Pictures, names: Iterable[str], *, threshold: float | None, resamples: int, seed: int
+    scored: Pictures, names: Iterable[str], *, stored: Stored, resamples: int, seed: int
 ) -> dict[str, Figure]:
     """The named MEASURES of pictures that were all scored; one bootstrap gives the intervals of those defined."""
     figures: dict[str, Figure] = {}
     values: dict[str, float] = {}
     for name in names:
         try:
-            values[name] = MEASURES[name].value(scored, threshold)
+            values[name] = MEASURES[name].value(scored, stored)
             figures[name] = Figure(value=values[name])
         except UndefinedMetricError as error:
             figures[name] = Figure(reason=str(error))
@@ -226,7 +284,7 @@ def compute_figures(
     ranking = resampled.Ranking(scored.logit_N, scored.label_N)
 
     def statistic(counts_RN: Float64) -> Float64:
-        block = _Resample(scored, ranking, threshold, counts_RN)
+        block = _Resample(scored, ranking, stored, counts_RN)
         return np.stack([MEASURES[name].of_resamples(block) for name in values], axis=1)
 
     value_RF = unc.bootstrap_values(statistic, scored.label_N, scored.group_N, resamples=resamples, seed=seed)

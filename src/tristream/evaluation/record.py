@@ -12,7 +12,7 @@ from tristream.environment import describe_environment
 from tristream.errors import UsageError
 from tristream.evaluation.runner import Progress, evaluate
 from tristream.evaluation.summary import Summary
-from tristream.runtime.engines import shipped_weights, torch_device
+from tristream.runtime.engines import OpenDetector, open_session, shipped_weights, torch_device
 from tristream.runtime.torch_session import TorchSession
 
 
@@ -31,13 +31,13 @@ def evaluate_checkpoint(
 ) -> Summary:
     """Score and summarise; `out` then holds predictions.parquet, metrics.json and record.json.
 
-    checkpoint: None for the shipped detector. precision: "32", or "bf16" for autocast.
-    Raises UsageError, CheckpointError, ManifestError.
+    checkpoint: .safetensors, or .onnx from an export; None for the shipped weights. precision: "32", or "bf16" for
+    autocast. Raises UsageError, CheckpointError, ManifestError.
     """
     if precision not in ("32", "bf16"):
         raise UsageError(f"precision '{precision}': expected 32 or bf16")
     path = checkpoint or shipped_weights()
-    loaded = load_checkpoint(path)
+    opened = _open(path, device, precision)
     manifest = Manifest.read(data)
     splits = sorted(set(manifest.table["split"]))
     if split is not None:
@@ -46,21 +46,19 @@ def evaluate_checkpoint(
         raise UsageError(
             f"{data} has the splits {', '.join(filter(None, splits))}; name the one to evaluate with --split"
         )
-    resolved_device = torch_device(device)
     record = {
         "command": command,
-        "checkpoint": {"name": loaded.metadata.name, "file": path.name, **file_facts(path, ["sha256"])},
+        "checkpoint": {"name": opened.metadata.name, "file": path.name, **file_facts(path, ["sha256"])},
         "data": f"{data.parent.name}/{data.name}",
         "split": split,
         "precision": precision,
-        "device": resolved_device,
+        "engine": opened.engine,
         "environment": describe_environment(),
     }
-    session = TorchSession(loaded.detector, resolved_device, autocast=precision == "bf16")
     return evaluate(
-        session,
-        loaded.metadata.preprocessing,
-        loaded.metadata.calibration,
+        opened.session,
+        opened.metadata.preprocessing,
+        opened.metadata.calibration,
         manifest.with_file_columns(["sha256"]),
         out,
         record,
@@ -68,3 +66,14 @@ def evaluate_checkpoint(
         seed=seed,
         progress=progress,
     )
+
+
+def _open(path: Path, device: str, precision: str) -> OpenDetector:
+    """Open a checkpoint or an exported file; bfloat16 is for checkpoints."""
+    if precision == "32":
+        return open_session(path, device)
+    if path.suffix == ".onnx":
+        raise UsageError(f"precision {precision}: an .onnx file computes as it was exported; leave --precision out")
+    loaded = load_checkpoint(path)
+    session = TorchSession(loaded.detector, torch_device(device), autocast=True)
+    return OpenDetector(session, loaded.metadata, f"PyTorch, {precision} autocast, {session.device}")

@@ -19,6 +19,7 @@ from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
+from tristream.runtime.predictor import default_thresholds
 from tristream.runtime.session import Session, score_pictures
 
 T = TypeVar("T")
@@ -132,7 +133,13 @@ def evaluate(
     predictions = pd.concat(tables, ignore_index=True)
     _write_parquet(predictions, out / "predictions.parquet")
     threshold = None if calibration is None else calibration.balanced_accuracy_threshold
-    summary = summarise(predictions, balanced_accuracy_threshold=threshold, seed=seed, resamples=resamples)
+    summary = summarise(
+        predictions,
+        balanced_accuracy_threshold=threshold,
+        verdict_thresholds=default_thresholds(calibration),
+        seed=seed,
+        resamples=resamples,
+    )
     (out / "metrics.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for condition in chosen:
         (out / f"predictions.{condition.name}.parquet").unlink()
@@ -145,9 +152,8 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
     path = out / "record.json"
     if path.is_file():
         existing = json.loads(path.read_text(encoding="utf-8"))
-        different = [
-            key for key in record if key not in ("command", "environment") and existing.get(key) != record[key]
-        ]
+        told_apart = record.keys() - {"command", "engine", "environment"}
+        different = sorted(key for key in told_apart if existing.get(key) != record[key])
         if different:
             raise ManifestError(
                 f"{out}: holds another run ({', '.join(different)} differ); choose another output folder"

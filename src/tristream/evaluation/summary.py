@@ -15,12 +15,14 @@ from tristream.evaluation.figures import (
     MEASURES,
     Figure,
     Pictures,
+    Stored,
     compute_figures,
     read_conditions,
     with_interval,
 )
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.resampled import GeneratorAurocs, Ranking, auroc
+from tristream.runtime.verdict import Thresholds
 
 GENERATOR_MEASURES = ("auroc", "average_precision", "fake_accuracy_at_threshold")
 SOURCE_MEASURES = ("auroc", "average_precision", "real_accuracy_at_threshold")
@@ -62,6 +64,8 @@ class Summary(StrictModel):
     seed: int
     balanced_accuracy_threshold: float | None
     """The stored logit threshold of the figures `*_at_threshold`; `*_at_half` use probability 0.5."""
+    verdict_thresholds: Thresholds | None = None
+    """Of the figures of verdicts that may abstain: `coverage`, `selective_error`, `false_alarm_rate`, `miss_rate`."""
     conditions: dict[str, ConditionSummary]
 
 
@@ -89,25 +93,32 @@ class Comparison(StrictModel):
 
 @dataclass(frozen=True)
 class _Options:
-    threshold: float | None
+    stored: Stored
     resamples: int
     seed: int
 
 
 def summarise(
-    predictions: pd.DataFrame, *, balanced_accuracy_threshold: float | None, seed: int = 0, resamples: int = 1000
+    predictions: pd.DataFrame,
+    *,
+    balanced_accuracy_threshold: float | None,
+    verdict_thresholds: Thresholds | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
 ) -> Summary:
     """Summarise a predictions table: all pictures, each generator and each photo source of every condition.
 
-    balanced_accuracy_threshold: the logit stored with the detector, chosen on other pictures, or None. Failed
-    pictures are counted and otherwise left out. Raises UsageError for a table that is not one of predictions.
+    balanced_accuracy_threshold: the logit stored with the detector, chosen on other pictures, or None;
+    verdict_thresholds: where its verdicts begin, or None. Failed pictures are counted and otherwise left out. Raises
+    UsageError for a table that is not one of predictions.
     """
-    options = _Options(balanced_accuracy_threshold, resamples, seed)
+    options = _Options(Stored(balanced_accuracy_threshold, verdict_thresholds), resamples, seed)
     return Summary(
         level=LEVEL,
         resamples=resamples,
         seed=seed,
         balanced_accuracy_threshold=balanced_accuracy_threshold,
+        verdict_thresholds=verdict_thresholds,
         conditions={name: _condition(pictures, options) for name, pictures in read_conditions(predictions).items()},
     )
 
@@ -139,7 +150,7 @@ def _row(pictures: Pictures, measures: Iterable[str], options: _Options) -> Row:
         n_fake_groups=n_fake_groups,
         n_failed=int(pictures.failed_N.sum()),
         figures=compute_figures(
-            scored, measures, threshold=options.threshold, resamples=options.resamples, seed=options.seed
+            scored, measures, stored=options.stored, resamples=options.resamples, seed=options.seed
         ),
     )
 
@@ -177,7 +188,7 @@ def compare(
         level=LEVEL,
         resamples=resamples,
         seed=seed,
-        conditions={name: _compared(name, a[name], b[name], _Options(None, resamples, seed)) for name in a},
+        conditions={name: _compared(name, a[name], b[name], _Options(Stored(), resamples, seed)) for name in a},
     )
 
 
@@ -200,7 +211,7 @@ def _compared(condition: str, a: Pictures, b: Pictures, options: _Options) -> Co
     both_N = ~a.failed_N & ~b.failed_N
     a, b = a[both_N], b[both_N]
     figure_a, figure_b = (
-        compute_figures(p, ("auroc",), threshold=None, resamples=options.resamples, seed=options.seed)["auroc"]
+        compute_figures(p, ("auroc",), stored=Stored(), resamples=options.resamples, seed=options.seed)["auroc"]
         for p in (a, b)
     )
     p_value = None
@@ -246,7 +257,7 @@ def matched_auroc(
     The fakes are those of any of `generators` or `fake_sources`, the reals those of `real_sources`.
     Raises UsageError for a name that no such picture has.
     """
-    options = _Options(None, resamples, seed)
+    options = _Options(Stored(), resamples, seed)
     rows = {}
     for name, pictures in read_conditions(predictions).items():
         fake_N = pictures.label_N == 1

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import io
 import re
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +33,7 @@ from PIL import (
 )
 
 from tristream.errors import ImageError, MissingExtraError
+from tristream.images.silence import PILLOW_SILENCE
 
 PICTURE_SUFFIXES: frozenset[str] = frozenset(
     {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"}
@@ -68,6 +67,11 @@ _FOREIGN = {
     rb"8BPS": "a Photoshop document; export it as PNG or JPEG",
 }
 """How files start that often pass for pictures, and what to tell their owner."""
+
+MAX_JPEG_SCANS = 100
+"""Encoders write about 10, optimisers of progressive JPEGs a few dozen at most."""
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+"""Of a segment with a length, or of the end: within the coded data a byte 255 is followed by 0 or a restart marker."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -117,6 +121,8 @@ def decode(source: Path | bytes, name: str | None = None, *, max_pixels: int = 2
                 "shrink the picture, or raise max_pixels if you trust the file"
             )
         turn = _TURNS.get(_orientation(picture))
+        if format == "JPEG" and picture.fp:
+            _refuse_scans(picture.fp, name)
         picture.load()
         rgb = _to_rgb(picture, name)
         return DecodedImage(np.array(rgb if turn is None else rgb.transpose(turn)), format, name)
@@ -142,7 +148,7 @@ def _opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile.ImageFi
         format = _sniff(stream, name)
         plugin = _plugin(format, name)
         try:
-            with _PILLOW_SILENCE:
+            with PILLOW_SILENCE:
                 picture = plugin(stream)
                 if isinstance(picture, TiffImagePlugin.TiffImageFile):
                     _refuse_preview(picture, name)
@@ -220,6 +226,17 @@ def _refuse_preview(picture: TiffImagePlugin.TiffImageFile, name: str) -> None:
     """DNG, NEF and their like are TIFFs whose first page is a thumbnail (TIFF 6.0, NewSubfileType bit 0)."""
     if picture.tag_v2.get(ExifTags.Base.NewSubfileType, 0) & 1:
         raise ImageError(f"{name}: starts with a thumbnail, as a camera's raw file does; export it as JPEG or TIFF")
+
+
+def _refuse_scans(stream: IO[bytes], name: str) -> None:
+    """Each scan of a JPEG is a pass over all of its coefficients: a few MB of tiny scans would take minutes."""
+    stream.seek(0)
+    data, place, scans = stream.read(), 0, 0
+    while (marker := _JPEG_MARKER.search(data, place)) and marker[0] != b"\xff\xd9":  # the end of the first picture
+        scans += marker[0] == b"\xff\xda"
+        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    if scans > MAX_JPEG_SCANS:
+        raise ImageError(f"{name}: a JPEG of {scans} scans, more than the limit of {MAX_JPEG_SCANS}; save it again")
 
 
 def _orientation(picture: ImageFile.ImageFile) -> int:
@@ -316,35 +333,3 @@ def _declared_size(stream: BinaryIO, format: str) -> int:
             end += length
             stream.seek(end)
     return end
-
-
-class _PillowSilence:
-    """Ignores the warnings of Pillow's modules while at least one thread is inside.
-
-    warnings.catch_warnings would be shorter, but it swaps the filters of the whole process, and overlapping threads
-    restore them in the wrong order. This adds one narrow filter with the first thread and removes it with the last.
-    """
-
-    _MODULES = r"(PIL|pillow_heif)\b"
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._filter() not in warnings.filters:
-                warnings.filterwarnings("ignore", module=self._MODULES)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside and self._filter() in warnings.filters:
-                warnings.filters.remove(self._filter())  # type: ignore[attr-defined]
-
-    def _filter(self) -> tuple[str, None, type[Warning], re.Pattern[str], int]:
-        return ("ignore", None, Warning, re.compile(self._MODULES), 0)
-
-
-_PILLOW_SILENCE = _PillowSilence()

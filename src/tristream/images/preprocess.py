@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -24,6 +26,11 @@ class Preprocessing(StrictModel):
     crop: int = Field(256, ge=16)
     max_enlargement: float = Field(2.0, ge=1)
     long_aspect: float = Field(2.0, gt=1)
+
+    @property
+    def least_side(self) -> int:
+        """px; the least shorter side with which a picture fills a crop without being continued."""
+        return math.ceil(self.crop / self.max_enlargement)
 
     def crops(self, pixels: UInt8) -> Float32:
         """Crops to score. pixels: uint8[H, W, 3]. Returns f32[N, 3, crop, crop] in [0, 1], N = 1 or 3."""

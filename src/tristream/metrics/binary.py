@@ -37,7 +37,10 @@ def checked(score_N: npt.ArrayLike, label_N: npt.ArrayLike) -> tuple[Float64, In
     return score, label.astype(np.int64)
 
 
-def _classes(score_N: npt.ArrayLike, label_N: npt.ArrayLike, need: tuple[int, ...] = (0, 1)) -> tuple[Float64, Int64]:
+def checked_classes(
+    score_N: npt.ArrayLike, label_N: npt.ArrayLike, need: tuple[int, ...] = (0, 1)
+) -> tuple[Float64, Int64]:
+    """The columns as `checked` gives them. Raises UndefinedMetricError for a needed class without pictures."""
     score, label = checked(score_N, label_N)
     for value in need:
         if not (label == value).any():
@@ -50,7 +53,7 @@ def auroc(score_N: npt.ArrayLike, label_N: npt.ArrayLike) -> float:
 
     Raises UndefinedMetricError when only one class is present.
     """
-    score, label = _classes(score_N, label_N)
+    score, label = checked_classes(score_N, label_N)
     return float(roc_auc_score(label, score))
 
 
@@ -59,7 +62,7 @@ def average_precision(score_N: npt.ArrayLike, label_N: npt.ArrayLike) -> float:
 
     A random detector gets the share of fakes. Raises UndefinedMetricError when only one class is present.
     """
-    score, label = _classes(score_N, label_N)
+    score, label = checked_classes(score_N, label_N)
     return float(average_precision_score(label, score))
 
 
@@ -73,13 +76,13 @@ def accuracy(score_N: npt.ArrayLike, label_N: npt.ArrayLike, threshold: float) -
 
 def real_accuracy(score_N: npt.ArrayLike, label_N: npt.ArrayLike, threshold: float) -> float:
     """Share of the reals below the threshold: specificity, r_acc of ForenSynths. UndefinedMetricError without reals."""
-    score, label = _classes(score_N, label_N, (0,))
+    score, label = checked_classes(score_N, label_N, (0,))
     return float((score[label == 0] < threshold).mean())
 
 
 def fake_accuracy(score_N: npt.ArrayLike, label_N: npt.ArrayLike, threshold: float) -> float:
     """Share of the fakes at or above it: recall, f_acc of ForenSynths. Raises UndefinedMetricError without fakes."""
-    score, label = _classes(score_N, label_N, (1,))
+    score, label = checked_classes(score_N, label_N, (1,))
     return float((score[label == 1] >= threshold).mean())
 
 
@@ -94,7 +97,7 @@ def f1(score_N: npt.ArrayLike, label_N: npt.ArrayLike, threshold: float) -> floa
     Raises UndefinedMetricError when only one class is present: without reals, precision would be 1 whatever the
     detector does.
     """
-    score, label = _classes(score_N, label_N)
+    score, label = checked_classes(score_N, label_N)
     called_fake = score >= threshold
     return float(2 * (called_fake & (label == 1)).sum() / (called_fake.sum() + (label == 1).sum()))
 
@@ -105,7 +108,7 @@ def equal_error_rate(score_N: npt.ArrayLike, label_N: npt.ArrayLike) -> float:
     Interpolates on the straight line between the two ROC points that bracket the crossing.
     Raises UndefinedMetricError when only one class is present.
     """
-    score, label = _classes(score_N, label_N)
+    score, label = checked_classes(score_N, label_N)
     false_alarm_K, hit_K, _ = roc_curve(label, score, drop_intermediate=False)
     excess_K = false_alarm_K - (1 - hit_K)  # from -1 at the strictest threshold up to 1
     after = int(np.argmax(excess_K >= 0))
@@ -122,7 +125,7 @@ def true_positive_rate_at(score_N: npt.ArrayLike, label_N: npt.ArrayLike, false_
     """
     if not 0 < false_positive_rate < 1:
         raise UsageError(f"a false-positive rate lies between 0 and 1, got {false_positive_rate}")
-    score, label = _classes(score_N, label_N)
+    score, label = checked_classes(score_N, label_N)
     n_real, needed = int((label == 0).sum()), math.ceil(REALS_ABOVE_THRESHOLD / false_positive_rate - 1e-9)
     if n_real < needed:
         raise UndefinedMetricError(
@@ -139,7 +142,7 @@ def best_balanced_accuracy_threshold(score_N: npt.ArrayLike, label_N: npt.ArrayL
     pictures; chosen on the pictures that it is reported for, it is an oracle. Raises UndefinedMetricError when only
     one class is present.
     """
-    score, label = _classes(score_N, label_N)
+    score, label = checked_classes(score_N, label_N)
     false_alarm_K, hit_K, threshold_K = (column[1:] for column in roc_curve(label, score, drop_intermediate=False))
     balanced_K = np.round(hit_K - false_alarm_K, 12)
     best = int(np.lexsort((np.abs(hit_K + false_alarm_K - 1), -balanced_K))[0])
@@ -156,7 +159,7 @@ def _class_weights(label_N: Int64, even_odds: bool) -> Float64:
 
 
 def _probabilities(probability_N: npt.ArrayLike, label_N: npt.ArrayLike) -> tuple[Float64, Int64]:
-    probability, label = _classes(probability_N, label_N)
+    probability, label = checked_classes(probability_N, label_N)
     if probability.min() < 0 or probability.max() > 1:
         raise UsageError(f"probabilities lie in [0, 1], got {probability.min():.4g} to {probability.max():.4g}")
     return probability, label

@@ -1,12 +1,17 @@
 """Calibration: logits become probabilities at even odds, and thresholds with a stated error rate are read from ranks.
 
-The light runtime imports this file: at module level it needs numpy and pydantic only.
+A detector meets new photo sources and new generators, so these are the units that a promise has to rest on: pictures of
+one source resemble each other. Where the reserved sources are too few for a rate, the threshold is what was measured on
+the reserved pictures, and `guaranteed` says so. The light runtime imports this file: at module level it needs numpy and
+pydantic only.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Self
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +19,12 @@ from pydantic import Field, model_validator
 
 from tristream.config import StrictModel
 from tristream.errors import MissingExtraError, UndefinedMetricError, UsageError
+from tristream.metrics.reserved import GroupVerdicts, ReservedVerdicts
 
-# N pictures
+# N pictures, S sources or generators
 
 Float64 = npt.NDArray[np.float64]
+Claim = Literal["likely_fake", "likely_real"]
 
 
 class Calibration(StrictModel):
@@ -34,13 +41,35 @@ class Calibration(StrictModel):
     """Logits of the reserved fakes, ascending."""
     source: str
     """In words: which pictures, of how many photo sources and generators."""
+    real_sources: tuple[str, ...] = ()
+    """Photo source of each of `real_logits`; empty where it was not recorded."""
+    fake_generators: tuple[str, ...] = ()
+    """Generator of each of `fake_logits`; empty where it was not recorded."""
+    shared: tuple[str, ...] | None = None
+    """Those of the photo sources and generators that other splits hold, too; None where it was not recorded."""
 
     @model_validator(mode="after")
-    def _ascending(self) -> Self:
+    def _consistent(self) -> Self:
         for name, logits in (("real_logits", self.real_logits), ("fake_logits", self.fake_logits)):
             if list(logits) != sorted(logits):
                 raise ValueError(f"{name} are not in ascending order")
+        for name, groups, logits in (
+            ("real_sources", self.real_sources, self.real_logits),
+            ("fake_generators", self.fake_generators, self.fake_logits),
+        ):
+            if len(groups) not in (0, len(logits)):
+                raise ValueError(f"{name}: {len(groups)} names for {len(logits)} logits")
         return self
+
+    @property
+    def n_sources(self) -> int | None:
+        """Number of photo sources among the reserved reals; None where it was not recorded."""
+        return len(set(self.real_sources)) or None
+
+    @property
+    def n_generators(self) -> int | None:
+        """Number of generators among the reserved fakes; None where it was not recorded."""
+        return len(set(self.fake_generators)) or None
 
     def probability(self, logits: npt.ArrayLike) -> Float64:
         """P(fake) at even odds, in [0, 1], of the same shape as `logits`."""
@@ -49,19 +78,75 @@ class Calibration(StrictModel):
     def fake_threshold(self, false_alarm_rate: float) -> float:
         """Logit that a real exceeds with a chance of at most `false_alarm_rate`; call fake what lies strictly above it.
 
-        The ceil((n + 1)(1 - rate))-th of the n reserved reals, ascending (split conformal prediction; Vovk et al.
-        2005): it holds for a new real that is exchangeable with them. Raises UsageError for a rate outside (0, 1) or
+        For whom that holds, `guaranteed` says. With S photo sources and a rate of 1/(S + 1) or more, for a picture of
+        a new photo source that is exchangeable with them (hierarchical conformal prediction; Lee, Barber & Willett
+        2023): each source has the same mass, and one more stands for the new one, whose pictures may score anything.
+        Else the ceil((n + 1)(1 - rate))-th of the n reserved reals, ascending (split conformal prediction; Vovk et
+        al. 2005), which holds for a new picture of the same sources. Raises UsageError for a rate outside (0, 1) or
         below 1/(n + 1).
         """
-        return self.real_logits[_rank(false_alarm_rate, len(self.real_logits), "false-alarm rate", "reals") - 1]
+        return _threshold(self.real_logits, self.real_sources, false_alarm_rate, "false-alarm rate", "reals")
 
     def real_threshold(self, miss_rate: float) -> float:
         """Logit that a fake falls short of with a chance of at most `miss_rate`; call real what lies strictly below it.
 
-        The mirror of `fake_threshold` on the reserved fakes. It can lie above `fake_threshold`: between the two, both
-        hold and neither verdict is supported. Raises UsageError for a rate outside (0, 1) or below 1/(n + 1).
+        The mirror of `fake_threshold` on the reserved fakes and their generators. It can lie above `fake_threshold`:
+        between the two, both hold and neither verdict is supported. Raises UsageError as `fake_threshold` does.
         """
-        return self.fake_logits[-_rank(miss_rate, len(self.fake_logits), "miss rate", "fakes")]
+        mirrored = tuple(-logit for logit in reversed(self.fake_logits))
+        return -_threshold(mirrored, self.fake_generators[::-1], miss_rate, "miss rate", "fakes")
+
+    def guaranteed(self, claim: Claim, rate: float) -> bool:
+        """Whether the rate is promised for a new photo source (of `likely_fake`) or a new generator (`likely_real`).
+
+        False: it was measured on the reserved pictures, and a new source or generator can be worse.
+        """
+        return _enough(self.n_sources if claim == "likely_fake" else self.n_generators, rate)
+
+    def reals_as_high(self, logit: float) -> int:
+        """How many of the reserved reals score `logit` or more."""
+        return len(self.real_logits) - int(np.searchsorted(self.real_logits, logit, "left"))
+
+    def fakes_as_low(self, logit: float) -> int:
+        """How many of the reserved fakes score `logit` or less."""
+        return int(np.searchsorted(self.fake_logits, logit, "right"))
+
+    def verdicts(self, fake_threshold: float, real_threshold: float) -> ReservedVerdicts:
+        """What the reserved pictures would be called at these thresholds, by the score alone."""
+        return ReservedVerdicts(
+            reals=_called(self.real_logits, self.real_sources, fake_threshold, real_threshold),
+            fakes=_called(self.fake_logits, self.fake_generators, fake_threshold, real_threshold),
+        )
+
+
+def _threshold(logits: Sequence[float], groups: Sequence[str], rate: float, name: str, pictures: str) -> float:
+    """The least of `logits`, ascending, that at most `rate` of new draws exceed, by groups where these are enough."""
+    rank = _rank(rate, len(logits), name, pictures)
+    sizes = Counter(groups)
+    if not _enough(len(sizes), rate):
+        return logits[rank - 1]
+    mass = np.cumsum([1 / ((len(sizes) + 1) * sizes[group]) for group in groups])
+    return logits[int(np.searchsorted(mass, 1 - rate - 1e-9))]
+
+
+def _enough(groups: int | None, rate: float) -> bool:
+    """Whether so many exchangeable groups can promise `rate` for a new one."""
+    return bool(groups) and rate * ((groups or 0) + 1) >= 1 - 1e-9
+
+
+def _called(logits: Sequence[float], groups: Sequence[str], fake: float, real: float) -> tuple[GroupVerdicts, ...]:
+    """Verdicts per group, by name; one nameless group where groups were not recorded."""
+    logit, group = np.asarray(logits), np.asarray(groups or [""] * len(logits))
+    above, below = logit > fake, logit < real
+    return tuple(
+        GroupVerdicts(
+            name=str(name),
+            pictures=int((group == name).sum()),
+            likely_fake=int((above & ~below & (group == name)).sum()),
+            likely_real=int((below & ~above & (group == name)).sum()),
+        )
+        for name in np.unique(group)
+    )
 
 
 def _rank(rate: float, n: int, name: str, pictures: str) -> int:
@@ -77,10 +162,18 @@ def _rank(rate: float, n: int, name: str, pictures: str) -> int:
     return rank
 
 
-def fit_calibration(logit_N: npt.ArrayLike, label_N: npt.ArrayLike, *, source: str) -> Calibration:
+def fit_calibration(
+    logit_N: npt.ArrayLike,
+    label_N: npt.ArrayLike,
+    *,
+    source: str,
+    group_N: Sequence[str] | None = None,
+    shared: Sequence[str] | None = None,
+) -> Calibration:
     """Calibrate on reserved pictures.
 
-    logit_N: f64[N]; label_N: i64[N], 0 real, 1 fake; source: in words, which pictures these are.
+    logit_N: f64[N]; label_N: i64[N], 0 real, 1 fake; source: in words, which pictures these are; group_N: the photo
+    source of each real and the generator of each fake; shared: those of them that other splits hold, too.
     Platt scaling (Platt 1999) with his smoothed targets, so that separable logits give a finite slope. What we
     changed: each class carries half of the mass, so the probability is stated at even odds whatever the corpus's
     share of fakes. Raises UndefinedMetricError for one class, UsageError where fakes do not score above reals,
@@ -114,11 +207,16 @@ def fit_calibration(logit_N: npt.ArrayLike, label_N: npt.ArrayLike, *, source: s
             f"the detector does not score these fakes above these reals (slope {slope / spread:.3g}): "
             "it cannot be calibrated on them"
         )
+    order = np.argsort(logit, kind="stable")
+    real, fake = order[label[order] == 0], order[label[order] == 1]
     return Calibration(
         slope=float(slope / spread),
         intercept=float(intercept - slope * centre / spread),
         balanced_accuracy_threshold=best_balanced_accuracy_threshold(logit, label),
-        real_logits=tuple(np.sort(logit[label == 0]).tolist()),
-        fake_logits=tuple(np.sort(logit[label == 1]).tolist()),
+        real_logits=tuple(logit[real].tolist()),
+        fake_logits=tuple(logit[fake].tolist()),
         source=source,
+        real_sources=() if group_N is None else tuple(str(group_N[i]) for i in real),
+        fake_generators=() if group_N is None else tuple(str(group_N[i]) for i in fake),
+        shared=None if shared is None else tuple(shared),
     )

@@ -130,7 +130,7 @@ def f1(c: Confusion) -> Float64:
     return 2 * c.hits_R / (c.hits_R + c.false_alarms_R + c.n_fake_R)
 
 
-def _even_odds(counts_RN: Float64, label_N: npt.ArrayLike) -> Float64:
+def even_odds(counts_RN: Float64, label_N: npt.ArrayLike) -> Float64:
     """f64[R, N], weights in which each class carries half of each resample's mass."""
     fake_N = np.asarray(label_N, np.float64)
     n_fake_R1, n_real_R1 = (counts_RN @ fake_N)[:, None], (counts_RN @ (1 - fake_N))[:, None]
@@ -142,12 +142,12 @@ def expected_calibration_error(
 ) -> Float64:
     """f64[R], as in `binary` with even_odds."""
     gap_NB = np.eye(bins)[probability_bin(probability_N, bins)] * (probability_N - np.asarray(label_N))[:, None]
-    return np.asarray(np.abs(_even_odds(counts_RN, label_N) @ gap_NB).sum(axis=1))
+    return np.asarray(np.abs(even_odds(counts_RN, label_N) @ gap_NB).sum(axis=1))
 
 
 def brier(counts_RN: Float64, probability_N: Float64, label_N: npt.ArrayLike) -> Float64:
     """f64[R], as in `binary` with even_odds."""
-    return np.asarray(_even_odds(counts_RN, label_N) @ (probability_N - np.asarray(label_N)) ** 2)
+    return np.asarray(even_odds(counts_RN, label_N) @ (probability_N - np.asarray(label_N)) ** 2)
 
 
 class GeneratorAurocs:

@@ -1,4 +1,4 @@
-"""Which engine opens which checkpoint: the seam where a second runtime fits beside PyTorch."""
+"""Which engine opens which file: OpenVINO for what `tristream export` wrote, PyTorch for checkpoints."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tristream.errors import CheckpointError, MissingExtraError, UsageError
-from tristream.images.preprocess import Preprocessing
-from tristream.metrics.calibration import Calibration
+from tristream.metadata import ModelMetadata
 from tristream.runtime.predictor import Predictor
 from tristream.runtime.session import Session
 
@@ -18,40 +17,63 @@ PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"})
 
 @dataclass(frozen=True)
 class OpenDetector:
-    """A checkpoint on an engine, with what travels inside it."""
+    """A detector on an engine, with what travels inside its file."""
 
     session: Session
-    preprocessing: Preprocessing
-    calibration: Calibration | None
-    name: str
+    metadata: ModelMetadata
+    engine: str
+    """In words: the runtime, its version, precision and threads."""
 
 
-def load(checkpoint: str | Path | None = None, device: str = "auto") -> Predictor:
-    """A Predictor of the shipped detector, or of a checkpoint of your own (safetensors, from `tristream train`).
+def load(checkpoint: str | Path | None = None, device: str = "auto", threads: int | None = None) -> Predictor:
+    """A Predictor of the shipped detector, or of one of your own.
 
-    device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N". Needs no network. Raises CheckpointError,
-    UsageError for a device that is not there, and MissingExtraError where PyTorch is not installed.
+    checkpoint: .onnx from `tristream export`, which scores without PyTorch, or .safetensors from `tristream train`,
+    which needs the research extra. device: "auto" (for .safetensors a GPU where there is one), "cpu", "cuda" or
+    "cuda:N". threads: of the CPU, by default all that it may use. Needs no network. Raises CheckpointError, UsageError
+    for a device that is not there or of no use, and MissingExtraError.
     """
-    opened = open_session(_checked(Path(checkpoint)) if checkpoint is not None else shipped_weights(), device)
-    return Predictor(opened.session, opened.preprocessing, opened.calibration, opened.name)
+    path = _checked(Path(checkpoint)) if checkpoint is not None else shipped_detector()
+    opened = open_session(path, device, threads)
+    return Predictor(opened.session, opened.metadata, opened.engine)
 
 
-def open_session(checkpoint: Path, device: str) -> OpenDetector:
-    """Load a checkpoint on the engine that its format calls for: today always PyTorch. Raises as `load`."""
+def open_session(checkpoint: Path, device: str = "auto", threads: int | None = None) -> OpenDetector:
+    """Open a file on the engine that its format calls for. Raises as `load`."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads {threads}: expected 1 or more")
+    return (_open_light if checkpoint.suffix.lower() == ".onnx" else _open_torch)(checkpoint, device, threads)
+
+
+def _open_light(checkpoint: Path, device: str, threads: int | None) -> OpenDetector:
+    if device not in ("auto", "cpu"):
+        raise UsageError(
+            f"device '{device}': an .onnx file is scored on the CPU; for a GPU name a .safetensors checkpoint"
+        )
+    from tristream.runtime.light_session import LightSession
+
+    session = LightSession(checkpoint, threads)
+    return OpenDetector(session, session.metadata, session.engine)
+
+
+def _open_torch(checkpoint: Path, device: str, threads: int | None) -> OpenDetector:
     try:
-        import torch  # noqa: F401  (the first thing that a core installation lacks)
+        import torch
 
         from tristream.detectors.checkpoint import load_checkpoint
         from tristream.runtime.torch_session import TorchSession
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("tristream"):
             raise
-        raise MissingExtraError("predict", "research") from error
+        raise MissingExtraError("predict with a .safetensors checkpoint", "research") from error
     device = torch_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
     loaded = load_checkpoint(checkpoint)
-    metadata = loaded.metadata
-    session = TorchSession(loaded.detector, device)
-    return OpenDetector(session, metadata.preprocessing, metadata.calibration, metadata.name)
+    where = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name(device)
+    return OpenDetector(
+        TorchSession(loaded.detector, device), loaded.metadata, f"PyTorch {torch.__version__}, fp32, {where}"
+    )
 
 
 def torch_device(device: str) -> str:
@@ -69,24 +91,34 @@ def torch_device(device: str) -> str:
     raise UsageError(f"device '{device}': PyTorch sees the CPU and {gpus} GPUs here; say auto, cpu or cuda")
 
 
+def shipped_detector() -> Path:
+    """The file inside the package that `predict` scores with: int8 for the light runtime, else the research weights."""
+    light = _shipped("detector.int8.onnx")
+    return light if light.is_file() else shipped_weights()
+
+
 def shipped_weights() -> Path:
-    """The checkpoint inside the package. Raises CheckpointError when this installation has none."""
-    path = Path(str(files("tristream").joinpath("weights", "detector.safetensors")))
+    """The checkpoint inside the package, for research. Raises CheckpointError when this installation has none."""
+    path = _shipped("detector.safetensors")
     if not path.is_file():
         raise CheckpointError(f"{path}: this installation ships no detector; name one with --checkpoint FILE")
     return path
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(files("tristream").joinpath("weights", name)))
 
 
 def _checked(path: Path) -> Path:
     suffix = path.suffix.lower()
     if suffix in PICKLES:
         raise CheckpointError(
-            f"{path}: a {suffix} file is a pickle and runs code when it is loaded; use a .safetensors checkpoint"
+            f"{path}: a {suffix} file is a pickle and runs code when it is loaded; use a .safetensors or .onnx file"
         )
     if path.is_dir():
         raise CheckpointError(f"{path}: a folder; name the .safetensors file in it")
     if not path.exists():
         raise CheckpointError(f"{path}: no such checkpoint")
-    if suffix != ".safetensors":
-        raise CheckpointError(f"{path}: expected a .safetensors file, got '{suffix or 'no suffix'}'")
+    if suffix not in (".onnx", ".safetensors"):
+        raise CheckpointError(f"{path}: expected a .onnx or .safetensors file, got '{suffix or 'no suffix'}'")
     return path

@@ -10,19 +10,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import ImageError, UsageError
+from tristream.images.origin import OriginClaim, origin_claims
 from tristream.images.preprocess import Preprocessing
+from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import Calibration
-from tristream.runtime.session import Session, score_pictures
-from tristream.runtime.sources import Scorable, Source, rgb, sha256
-from tristream.runtime.verdict import Reason, Thresholds, Verdict, decide, explain
+from tristream.runtime.session import Float32, Scores, Session, score_pictures
+from tristream.runtime.sources import Scorable, Source, fingerprint, rgb, sha256
+from tristream.runtime.stability import MAX_COPIES, Delivery, Stability, compare, draw, re_encoded
+from tristream.runtime.verdict import Evidence, Reason, Thresholds, Verdict, decide, explain, strongest_stream
 
 FALSE_ALARM_RATE = 0.05
 MISS_RATE = 0.10
 """Default error rates of the two verdicts: real pictures called likely_fake, fakes called likely_real."""
+STABILITY = 3
+"""Default number of re-encoded copies that one picture's verdict is tested on; many pictures are not re-tested."""
 
 
 class Prediction(StrictModel):
@@ -37,6 +41,9 @@ class Prediction(StrictModel):
     """Of the file's bytes; None where there are none: a missing file, or pixels in memory."""
     verdict: Verdict | None
     reasons: tuple[Reason, ...] = ()
+    """The main one first."""
+    explanation: str = ""
+    """The reasons, or the error, in words for people, with the numbers of the checkpoint."""
     probability_fake: float | None = None
     """In [0, 1], calibrated at even odds: half of the pictures fake. None without calibration."""
     logit: float | None = None
@@ -44,19 +51,14 @@ class Prediction(StrictModel):
     thresholds: Thresholds | None = None
     stream_weights: dict[str, float] | None = None
     """Share of each stream in this score, in [0, 1], summing to 1."""
-    stability: None = None
-    """Kept for the re-test under re-encoding, which is not there yet."""
+    stability: Stability | None = None
+    """The re-test on re-encoded copies; None when it was not asked for."""
     frames: None = None
     """Kept for videos, which are not there yet."""
+    origin: tuple[OriginClaim, ...] = ()
+    """What the file says of its own origin; claims that touch neither score nor verdict."""
     model: str
     error: str | None = None
-
-    @property
-    def explanation(self) -> str:
-        """The reasons, or the error, in words for people."""
-        if self.logit is None:
-            return self.error or ""
-        return "; ".join(explain(reason, self.logit, self.thresholds) for reason in self.reasons)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ class _Prepared:
 
     path: str | None
     sha256: str | None
-    shorter_side: int
-    crops: npt.NDArray[np.float32] | None
-    """f32[N, 3, H, W] in [0, 1]; None when it failed."""
-    error: str | None
+    error: str | None = None
+    shorter_side: int = 0
+    crops: tuple[Float32, ...] = ()
+    """f32[N, 3, H, W] in [0, 1], of the picture and of its re-encoded copies; none when it failed."""
+    deliveries: tuple[Delivery, ...] = ()
+    """What was done to the copies."""
+    origin: tuple[OriginClaim, ...] = ()
 
 
 class Predictor:
@@ -79,13 +84,14 @@ class Predictor:
     'likely_real'
     """
 
-    def __init__(
-        self, session: Session, preprocessing: Preprocessing, calibration: Calibration | None, model_name: str
-    ) -> None:
+    def __init__(self, session: Session, metadata: ModelMetadata, engine: str = "") -> None:
+        """metadata: what travels with the weights. engine: in words, what the session computes with."""
         self.session = session
-        self.preprocessing = preprocessing
-        self.calibration = calibration
-        self.model_name = model_name
+        self.metadata = metadata
+        self.engine = engine
+        self.preprocessing: Preprocessing = metadata.preprocessing
+        self.calibration: Calibration | None = metadata.calibration
+        self.model_name: str = metadata.name
 
     def thresholds(self, false_alarm_rate: float = FALSE_ALARM_RATE, miss_rate: float = MISS_RATE) -> Thresholds | None:
         """Where the verdicts begin at these error rates, each in (0, 1); None without calibration.
@@ -104,13 +110,16 @@ class Predictor:
         *,
         false_alarm_rate: float = FALSE_ALARM_RATE,
         miss_rate: float = MISS_RATE,
+        stability: int = STABILITY,
     ) -> Prediction:
         """Score one picture: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB.
 
-        A picture that cannot be read is a Prediction whose `error` says why. Raises UsageError for impossible rates.
+        stability: number of re-encoded copies on which the verdict is tested; 0 for none, which is as many times
+        faster. A picture that cannot be read is a Prediction whose `error` says why. Raises UsageError for impossible
+        rates.
         """
         (prediction,) = self.predict_many(
-            [picture], false_alarm_rate=false_alarm_rate, miss_rate=miss_rate, batch_size=1, workers=1
+            [picture], false_alarm_rate=false_alarm_rate, miss_rate=miss_rate, stability=stability, workers=1
         )
         return prediction
 
@@ -121,25 +130,31 @@ class Predictor:
         *,
         false_alarm_rate: float = FALSE_ALARM_RATE,
         miss_rate: float = MISS_RATE,
+        stability: int = 0,
         batch_size: int = 8,
         workers: int | None = None,
     ) -> Generator[Prediction, None, None]:
         """Score pictures in the order given; each is decoded by one of `workers` threads while others are scored.
 
         pictures: may be endless: at most 3 * batch_size are held, as crops; progress: called with the number done so
-        far; workers: by default one per processor, at most 8. Raises UsageError for impossible rates, at once.
+        far; stability: re-encoded copies of each picture on which its verdict is tested, 0 to 32, each of which costs
+        as much time and memory as a picture; batch_size: crops that are scored together; workers: by default one per
+        processor, at most 8. Raises UsageError for impossible rates, at once.
         """
+        if not 0 <= stability <= MAX_COPIES:
+            raise UsageError(f"stability {stability}: expected 0 (no re-test) to {MAX_COPIES} re-encoded copies")
         if batch_size < 1 or (workers is not None and workers < 1):
             raise UsageError(f"batch size {batch_size}, workers {workers}: expected 1 or more")
         thresholds = self.thresholds(false_alarm_rate, miss_rate)
         threads = workers or min(8, os.cpu_count() or 1)
-        return self._stream(pictures, progress or (lambda done: None), thresholds, batch_size, threads)
+        return self._stream(pictures, progress or (lambda done: None), thresholds, stability, batch_size, threads)
 
     def _stream(
         self,
         pictures: Iterable[Scorable | Source],
         progress: Callable[[int], None],
         thresholds: Thresholds | None,
+        stability: int,
         batch_size: int,
         threads: int,
     ) -> Generator[Prediction, None, None]:
@@ -150,7 +165,7 @@ class Predictor:
         try:
             while True:
                 for picture in itertools.islice(remaining, 2 * batch_size - len(pending)):
-                    pending.append(pool.submit(self._prepare, Source.of(picture)))
+                    pending.append(pool.submit(self._prepare, Source.of(picture), stability))
                 if not pending:
                     return
                 batch = [pending.popleft().result() for _ in range(min(batch_size, len(pending)))]
@@ -160,52 +175,90 @@ class Predictor:
         finally:  # also when the caller stops early: what nobody waits for is not decoded
             pool.shutdown(cancel_futures=True)
 
-    def _prepare(self, source: Source) -> _Prepared:
+    def _prepare(self, source: Source, stability: int) -> _Prepared:
         path = None if source.name is None else _printable(source.name)
         digest = None
         try:
             content = source.read()
             digest = sha256(content)
             pixels = rgb(content, source.label)
-            return _Prepared(path, digest, min(pixels.shape[:2]), self.preprocessing.crops(pixels), None)
+            crops, deliveries = [self.preprocessing.crops(pixels)], []
+            if stability:
+                settings = draw(digest or fingerprint(pixels), stability)
+                for delivery, copy in re_encoded(pixels, settings, self.preprocessing.least_side):
+                    crops.append(self.preprocessing.crops(copy))
+                    deliveries.append(delivery)
+            origin = origin_claims(content) if isinstance(content, bytes) else ()
+            return _Prepared(path, digest, None, min(pixels.shape[:2]), tuple(crops), tuple(deliveries), origin)
         except ImageError as error:
-            return _Prepared(path, digest, 0, None, _printable(str(error)))
+            return _Prepared(path, digest, _printable(str(error)))
         except MemoryError:
-            return _Prepared(
-                path, digest, 0, None, _printable(f"{source.label}: not enough memory to decode this picture")
-            )
+            return _Prepared(path, digest, _printable(f"{source.label}: not enough memory to decode this picture"))
 
     def _score(self, batch: list[_Prepared], thresholds: Thresholds | None, batch_size: int) -> Iterator[Prediction]:
-        scores = score_pictures(self.session, [p.crops for p in batch if p.crops is not None], batch_size)
-        probabilities = None if self.calibration is None else self.calibration.probability(scores.logits_B)
-        row = itertools.count()
+        scores = score_pictures(self.session, [crops for picture in batch for crops in picture.crops], batch_size)
+        start = 0
         for picture in batch:
-            if picture.crops is None:
+            rows = slice(start, start + len(picture.crops))
+            start = rows.stop
+            if picture.error is not None:
                 yield self._failure(picture, picture.error)
-                continue
-            i = next(row)
-            logit = float(scores.logits_B[i])
-            if not np.isfinite(logit):
-                yield self._failure(picture, f"{picture.path or 'picture in memory'}: the detector's score is {logit}")
-                continue
-            verdict, reasons = decide(logit, thresholds, picture.shorter_side)
-            weights = scores.stream_weights_BS
-            yield Prediction(
-                path=picture.path,
-                sha256=picture.sha256,
-                verdict=verdict,
-                reasons=reasons,
-                probability_fake=None if probabilities is None else float(probabilities[i]),
-                logit=logit,
-                thresholds=thresholds,
-                stream_weights=None
-                if weights is None
-                else dict(zip(self.session.stream_names, map(float, weights[i]), strict=True)),
-                model=self.model_name,
-            )
+            elif not np.isfinite(scores.logits_B[rows]).all():
+                worst = next(logit for logit in scores.logits_B[rows] if not np.isfinite(logit))
+                yield self._failure(picture, f"{picture.path or 'picture in memory'}: the detector's score is {worst}")
+            else:
+                yield self._prediction(picture, scores, rows, thresholds)
 
-    def _failure(self, picture: _Prepared, error: str | None) -> Prediction:
-        return Prediction(path=picture.path, sha256=picture.sha256, verdict=None, model=self.model_name, error=error)
+    def _prediction(self, picture: _Prepared, scores: Scores, rows: slice, thresholds: Thresholds | None) -> Prediction:
+        """What the scores of a picture and its copies come to. rows: those of `scores`, the picture's own first."""
+        logit, *copies = scores.logits_B[rows].tolist()
+        stability = compare(logit, thresholds, picture.deliveries, copies) if copies else None
+        flips = stability.flips if stability else 0
+        verdict, reasons = decide(logit, thresholds, picture.shorter_side, flips)
+        weights_BS = scores.stream_weights_BS
+        weights = None
+        if weights_BS is not None:
+            weights = dict(zip(self.session.stream_names, weights_BS[rows.start].tolist(), strict=True))
+        if strongest_stream(weights):
+            reasons = (*reasons, Reason.STRONGEST_STREAM)
+        evidence = Evidence(logit, thresholds, self.calibration, weights, tuple(copies), flips)
+        return Prediction(
+            path=picture.path,
+            sha256=picture.sha256,
+            verdict=verdict,
+            reasons=reasons,
+            explanation="; ".join(explain(reason, evidence) for reason in reasons),
+            probability_fake=None if self.calibration is None else float(self.calibration.probability(logit)),
+            logit=logit,
+            thresholds=thresholds,
+            stream_weights=weights,
+            stability=stability,
+            origin=picture.origin,
+            model=self.model_name,
+        )
+
+    def _failure(self, picture: _Prepared, error: str) -> Prediction:
+        return Prediction(
+            path=picture.path,
+            sha256=picture.sha256,
+            verdict=None,
+            explanation=error,
+            model=self.model_name,
+            error=error,
+        )
+
+
+def default_thresholds(calibration: Calibration | None) -> Thresholds | None:
+    """Where the verdicts begin at the default error rates; None without calibration, or where it is too small for them.
+
+    Where `Predictor.thresholds` raises, this has no answer: a report goes on without verdicts.
+    """
+    if calibration is None:
+        return None
+    try:
+        return Thresholds(fake=calibration.fake_threshold(FALSE_ALARM_RATE), real=calibration.real_threshold(MISS_RATE))
+    except UsageError:
+        return None
 
 
 def _printable(text: str) -> str:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TextIO
 
 from tristream.errors import UsageError
+from tristream.metrics.calibration import Calibration, Claim
+from tristream.metrics.reserved import FAKE_SHARES, ReservedVerdicts, Share
 from tristream.runtime.predictor import Prediction, Predictor
+from tristream.runtime.stability import Stability
 
 _COLOURS = {"likely_fake": "bold red", "likely_real": "green", "unsure": "yellow", "failed": "magenta"}
 _PIPE_WIDTH = 10_000
@@ -32,25 +35,38 @@ def write_json(predictions: Iterable[Prediction], stream: TextIO) -> None:
 
 
 def write_csv(predictions: Iterable[Prediction], stream: TextIO, stream_names: Sequence[str]) -> None:
-    """One row per picture; reasons joined by `;`, `weight_<stream>` per stream; empty where there is no value."""
+    """One row per picture; reasons joined by `;`, `weight_<stream>` per stream; empty where there is no value.
+
+    `origin` holds the claims in words, joined by `; `; of the re-test, `copies`, `flips` and `spread`.
+    """
     weights = [f"weight_{name}" for name in stream_names]
-    columns = ["path", "sha256", "verdict", "reasons", "probability_fake", "logit", "threshold_fake", "threshold_real"]
-    writer = csv.DictWriter(stream, [*columns, *weights, "model", "error"], lineterminator="\n")
+    columns = ["path", "sha256", "verdict", "reasons", "explanation", "probability_fake", "logit"]
+    columns += ["threshold_fake", "threshold_real", "copies", "flips", "spread"]
+    writer = csv.DictWriter(stream, [*columns, *weights, "origin", "model", "error"], lineterminator="\n")
     writer.writeheader()
     for prediction in predictions:
-        flat = prediction.model_dump(exclude={"reasons", "thresholds", "stream_weights", "stability", "frames"})
-        thresholds = prediction.thresholds
+        flat = prediction.model_dump(include={*columns, "model", "error"})
+        thresholds, stability = prediction.thresholds, prediction.stability
         shares = prediction.stream_weights or {}
         writer.writerow(
             flat
             | {"reasons": ";".join(prediction.reasons)}
             | ({"threshold_fake": thresholds.fake, "threshold_real": thresholds.real} if thresholds else {})
+            | {"origin": "; ".join(claim.words for claim in prediction.origin)}
             | {f"weight_{name}": share for name, share in shares.items()}
+            | (
+                {"copies": len(stability.copies), "flips": stability.flips, "spread": stability.spread}
+                if stability
+                else {}
+            )
         )
 
 
 def write_table(predictions: Iterable[Prediction], stream: TextIO, footer: str) -> None:
-    """A table for people, coloured on a terminal, and `footer` below it; control characters in names become escapes."""
+    """A table for people, coloured on a terminal, and `footer` below it; control characters in names become escapes.
+
+    What a file says of its origin stands in a line below it, without a verdict.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -59,33 +75,80 @@ def write_table(predictions: Iterable[Prediction], stream: TextIO, footer: str) 
     table.add_column("picture", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     table.add_column("P(fake)", justify="right", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("why unsure or failed", overflow="fold")
+    table.add_column("stable", justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold")
     for p in predictions:
         verdict = p.verdict or "failed"
         table.add_row(
             Text(_visible(p.path or "(in memory)")),
             Text(verdict, _COLOURS[verdict]),
             "" if p.probability_fake is None else f"{p.probability_fake:.3f}",
-            "" if p.logit is None else f"{p.logit:.2f}",
-            Text(_visible(p.explanation) if verdict in ("unsure", "failed") else ""),
+            "" if p.stability is None else _stable(p.stability),
+            Text(_visible(p.explanation)),
         )
+        if p.origin:
+            note = "; ".join(claim.words for claim in p.origin)
+            table.add_row("", "", "", "", Text(_visible(f"note: {note}"), "dim"))
     console = Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH)
     console.print(table)
     console.print(Text(footer), style="dim", soft_wrap=True)
 
 
+def _stable(stability: Stability) -> str:
+    return f"{len(stability.copies) - stability.flips}/{len(stability.copies)}, {stability.spread:.2f}"
+
+
 def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> str:
     """What the verdicts mean, in the words and numbers of the checkpoint. Raises UsageError for impossible rates."""
-    thresholds = predictor.thresholds(false_alarm_rate, miss_rate)
-    if thresholds is None or predictor.calibration is None:
+    thresholds, calibration = predictor.thresholds(false_alarm_rate, miss_rate), predictor.calibration
+    if thresholds is None or calibration is None:
         return f"{predictor.model_name} is not calibrated: no probability, no verdicts. Run 'tristream calibrate'."
-    return (
-        f"likely_fake: score above {thresholds.fake:.2f}, at most {100 * false_alarm_rate:g} % of real pictures; "
-        f"likely_real: below {thresholds.real:.2f}, at most {100 * miss_rate:g} % of fakes. "
-        f"Set on, and not guaranteed beyond: {predictor.calibration.source}. "
-        "P(fake) supposes that half of the pictures are fake."
+    verdicts = calibration.verdicts(thresholds.fake, thresholds.real)
+    shares = [verdicts.real_among_likely_fake(fake_share) for fake_share in FAKE_SHARES]
+    odds = ", ".join(
+        f"{_of_100(share)} where {100 * share.fake_share:g} % of all pictures are fake" for share in shares
     )
+    likely_fake = promise(calibration, "likely_fake", false_alarm_rate, verdicts)
+    likely_real = promise(calibration, "likely_real", miss_rate, verdicts)
+    return "\n".join(
+        (
+            f"likely_fake: score above {thresholds.fake:.2f}. {likely_fake}",
+            f"likely_real: score below {thresholds.real:.2f}. {likely_real}",
+            f"Of 100 pictures called likely_fake, so many are real: {odds} "
+            f"(from these {verdicts.n_real} and {verdicts.n_fake} pictures, by the score alone).",
+            "stable: how many re-encoded copies keep the verdict, and the spread of their scores. "
+            "P(fake) supposes that half of the pictures are fake.",
+            f"Reserved: {calibration.source}.",
+        )
+    )
+
+
+def promise(calibration: Calibration, claim: Claim, rate: float, verdicts: ReservedVerdicts) -> str:
+    """How often a verdict is wrong, on which pictures, and whether that is guaranteed or only measured."""
+    if claim == "likely_fake":
+        groups, pictures, group = verdicts.reals, "real pictures", "photo source"
+    else:
+        groups, pictures, group = verdicts.fakes, "fakes", "generator"
+    n, wrong = sum(g.pictures for g in groups), sum(getattr(g, claim) for g in groups)
+    measured = f"Of {n} reserved {pictures}, unsure ones included, {100 * wrong / n:.1f} % are called so"
+    if not groups[0].name:
+        return f"{measured}. Measured, not guaranteed for a new {group}."
+    by_group = [100 * getattr(g, claim) / g.pictures for g in groups]
+    measured += f" ({min(by_group):.0f} to {max(by_group):.0f} % by {group}: {len(groups)}"
+    if calibration.shared is not None:
+        shared = sum(g.name in calibration.shared for g in groups)
+        measured += f", {shared} of them also in other splits" if shared else " not trained on"
+    if calibration.guaranteed(claim, rate):
+        return f"{measured}). Guaranteed: at most {100 * rate:g} % for a new {group} that is like these."
+    least = f"{100 / (len(groups) + 1):.1f}"
+    return f"{measured}). Measured, not guaranteed for a new {group}: {len(groups)} can promise {least} % at best."
+
+
+def _of_100(share: Share) -> str:
+    if share.wrong is None:
+        return "none is called so"
+    interval = f" [{100 * share.interval[0]:.0f}, {100 * share.interval[1]:.0f}]" if share.interval else ""
+    return f"{100 * share.wrong:.0f}{interval}"
 
 
 @contextmanager

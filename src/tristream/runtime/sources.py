@@ -68,6 +68,13 @@ def sha256(content: bytes | Image.Image | UInt8) -> str | None:
     return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else None
 
 
+def fingerprint(pixels: UInt8) -> str:
+    """SHA-256 of a picture's size and pixels, uint8[H, W, 3], in hexadecimal digits: what stands for a file's."""
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
 def rgb(content: bytes | Image.Image | UInt8, label: str) -> UInt8:
     """Pixels uint8[H, W, 3] of what `Source.read` returned. Raises ImageError."""
     if isinstance(content, np.ndarray):

@@ -25,11 +25,12 @@ from tristream.data.dataset import ImageBatch, PictureDataset, TrainingOrder, co
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.detectors import Detector, build_detector
-from tristream.detectors.checkpoint import CheckpointMetadata, load_checkpoint, save_checkpoint
+from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ConfigError, ManifestError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.runner import score_manifest
 from tristream.images.preprocess import Preprocessing
+from tristream.metadata import ModelMetadata
 from tristream.metrics.binary import auroc
 from tristream.runtime.torch_session import TorchSession
 from tristream.training.augment import Augmentation, sample_generator
@@ -263,12 +264,12 @@ class _Run:
         save_state(self.directory.state, self.parts, self.averaged.module, self.optimiser, position)
 
 
-def _starting_point(config: TrainConfig) -> tuple[Detector, CheckpointMetadata]:
+def _starting_point(config: TrainConfig) -> tuple[Detector, ModelMetadata]:
     """The detector to train and what its checkpoints will say of it; a parent's licence is handed down."""
     if config.init_from is not None:
         parent = load_checkpoint(config.init_from)
         notes = f"{parent.metadata.name} ({parent.metadata.training_data_sha256[:12]})"
-        return parent.detector, CheckpointMetadata(
+        return parent.detector, ModelMetadata(
             name=config.name,
             detector=parent.metadata.detector,
             config=parent.metadata.config,
@@ -278,7 +279,7 @@ def _starting_point(config: TrainConfig) -> tuple[Detector, CheckpointMetadata]:
         )
     options = dict(config.detector)
     name = options.pop("name", "multistream")
-    return build_detector(name, options), CheckpointMetadata(
+    return build_detector(name, options), ModelMetadata(
         name=config.name, detector=name, config=_portable(options), preprocessing=config.preprocessing
     )
 

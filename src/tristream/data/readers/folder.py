@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas as pd
-
-from tristream.data.files import Progress, in_threads, path_problem
-from tristream.data.manifest import Manifest
-from tristream.data.readers.reader import READERS, Recognised
-from tristream.errors import ImageError, ManifestError, MissingExtraError
-from tristream.images.decode import PICTURE_SUFFIXES, decode, read_header
+from tristream.data.files import Progress
+from tristream.data.readers.layout import Layout
+from tristream.data.readers.reader import Listing, Reader, table_of
+from tristream.data.readers.walk import SPLIT_FOLDERS, is_picture, is_text, walk
+from tristream.errors import ManifestError
 
 LABEL_FOLDERS = {
     "real": (0, "{real,fake}"),
@@ -25,13 +20,6 @@ LABEL_FOLDERS = {
     "1_fake": (1, "{0_real,1_fake}"),
     "nature": (0, "{nature,ai}"),
     "ai": (1, "{nature,ai}"),
-}
-SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
 }
 
 
@@ -48,7 +36,7 @@ class Place:
     layout: str
 
 
-class FolderReader:
+class FolderReader(Reader):
     """Reads `real|fake`, `0_real|1_fake` and `nature|ai` folders, in any case and at any depth.
 
     The folder right below the label, or else the topmost one above it, is the generator (source, for reals); one more
@@ -56,64 +44,46 @@ class FolderReader:
     their neighbours are (LSUN has a class "train").
     """
 
-    layouts = (
-        "ROOT\n├── real/[<source>/]…       (or 0_real, nature)\n└── fake/[<generator>/]…    (or 1_fake, ai)",
-        "ROOT\n└── <generator>/\n    └── [<class>/]\n        ├── 0_real/…\n        └── 1_fake/…",
-        "ROOT\n└── <generator>/\n    ├── train/\n    │   ├── ai/…\n    │   └── nature/…\n    └── val/…",
+    layout = Layout(
+        title="Folders named real and fake",
+        trees=(
+            "ROOT\n├── real/[<source>/]…       (or 0_real, nature)\n└── fake/[<generator>/]…    (or 1_fake, ai)",
+            "ROOT\n└── <generator>/\n    └── [<class>/]\n        ├── 0_real/…\n        └── 1_fake/…",
+            "ROOT\n└── <generator>/\n    ├── train/\n    │   ├── ai/…\n    │   └── nature/…\n    └── val/…",
+        ),
+        obtain="Your own pictures.",
+        terms="Yours.",
     )
 
-    def matches(self, root: Path) -> bool:
+    @classmethod
+    def matches(cls, root: Path) -> bool:
         """Whether any picture lies below a folder whose name is a label."""
-        return any(_is_picture(path) and _labels(path) for path, _ in _walk(root))
+        return root.is_dir() and any(is_picture(path) and _labels(path) for path, _ in walk(root))
 
-    def read(self, root: Path, progress: Progress | None = None, *, headers_only: bool = False) -> Recognised:
-        """See `Reader.read`; also raises ManifestError for a path that says both real and fake."""
+    def listing(self, root: Path, progress: Progress | None = None) -> Listing:
+        """See `Reader.listing`; also raises ManifestError for a path that says both real and fake."""
         skipped: Counter[str] = Counter()
+        unreadable = dict[str, str]()
         labelled = []
-        for path, is_linked_folder in _walk(root):
+        for path, is_linked_folder in walk(root):
             if is_linked_folder:
                 skipped["folder behind a link"] += 1
-            elif not _is_picture(path):
+            elif not is_picture(path):
                 skipped[f"no picture ({path.suffix.lower() or 'no suffix'})"] += 1
             elif not _labels(path):
                 skipped["picture outside the label folders"] += 1
+            elif not is_text(path):
+                unreadable[str(path).encode(errors="backslashreplace").decode()] = "its name is not UTF-8; rename it"
             else:
                 labelled.append(path)
         if not labelled:
             raise ManifestError(f"{root}: no picture below a folder named {', '.join(LABEL_FOLDERS)}")
-        places, root = _places(labelled), Path(os.path.realpath(root))
-        rows, layouts, unreadable = [], Counter[str](), dict[str, str]()
-        found = in_threads(lambda path: _facts(root, path, headers_only), labelled, progress)
-        for path, facts in zip(labelled, found, strict=True):
-            if isinstance(facts, str):
-                unreadable[str(path).encode(errors="backslashreplace").decode()] = facts
-            else:
-                place = places[path.parent]
-                layouts[place.layout] += 1
-                rows.append(_row(path, place) | facts)
-        if not rows:
-            first, reason = next(iter(unreadable.items()))
-            raise ManifestError(f"{root}: none of {len(unreadable):,} pictures can be read, such as {first}: {reason}")
-        table = pd.DataFrame(rows)
+        places = _places(labelled)
+        table = table_of(_row(path, places[path.parent]) for path in labelled)
         if not table["class"].any():
             table = table.drop(columns="class")
-        return Recognised(dict(layouts), Manifest.from_table(table, root, str(root)), dict(skipped), unreadable)
-
-
-READERS.register("folder")(FolderReader())
-
-
-def _walk(root: Path) -> Iterator[tuple[PurePosixPath, bool]]:
-    """Visible files and linked folders (True) below `root`, sorted, relative to it; linked folders are not entered."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        yield from ((here / name, True) for name in folders if os.path.islink(os.path.join(folder, name)))
-        yield from ((here / name, False) for name in sorted(files) if not name.startswith("."))
-
-
-def _is_picture(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
+        layouts = Counter(places[path.parent].layout for path in labelled)
+        return Listing(root, table, layouts, skipped, unreadable)
 
 
 def _labels(path: PurePosixPath) -> list[str]:
@@ -150,39 +120,11 @@ def _place(folder: PurePosixPath, neighbours: dict[PurePosixPath, set[str]]) -> 
 
 
 def _row(path: PurePosixPath, place: Place) -> dict[str, Any]:
-    generator = place.origin if place.label == 1 else ""
     return {
         "path": str(path),
         "label": place.label,
-        "generator": generator,
+        "generator": place.origin if place.label == 1 else "",
         "source": place.origin,
         "class": place.category,
         "split": place.split,
-    }
-
-
-def _facts(root: Path, path: PurePosixPath, headers_only: bool) -> dict[str, Any] | str:
-    """The file columns of a picture, or why it cannot be used."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
-    if problem := path_problem(str(path), root):
-        return problem
-    try:
-        data = (root / path).read_bytes()
-        header = read_header(data, str(path))
-        if not headers_only:
-            decode(data, str(path))
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    except (ImageError, MissingExtraError) as error:
-        return str(error).removeprefix(f"{path}: ")
-    sha256 = hashlib.sha256(data).hexdigest()
-    return {
-        "width": header.width,
-        "height": header.height,
-        "bytes": len(data),
-        "format": header.format,
-        "sha256": sha256,
     }

@@ -65,7 +65,7 @@ class MultiStreamDetector(Detector):
 
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         if stream_mask is None:
-            stream_mask = torch.ones(len(pixels), len(self.stream_names), dtype=torch.bool, device=pixels.device)
+            stream_mask = torch.ones(pixels.shape[0], len(self.stream_names), dtype=torch.bool, device=pixels.device)
         elif not torch.jit.is_tracing() and not bool(stream_mask.any(-1).all()):
             raise ValueError("stream_mask leaves a picture without any stream")
         features = {name: stream(pixels) for name, stream in self.streams.items()}

@@ -47,10 +47,10 @@ def test_forensynths_with_and_without_classes(paint: Any, tmp_path: Path) -> Non
     assert found.layouts == {"<generator>/{0_real,1_fake}": 1, "<generator>/<class>/{0_real,1_fake}": 3}
 
 
-def test_genimage_folders_say_the_split(paint: Any, tmp_path: Path) -> None:
+def test_folders_of_splits_say_the_split(paint: Any, tmp_path: Path) -> None:
     for folder in ("Midjourney/train/ai", "Midjourney/val/ai", "Midjourney/val/nature", "BigGAN/train/nature"):
         paint(f"{folder}/a.png")
-    found = recognise(tmp_path)
+    found = recognise(tmp_path, layout="folder")
     assert _rows(found.manifest, "label", "generator", "source", "split") == {
         "BigGAN/train/nature/a.png": (0, "", "BigGAN", "train"),
         "Midjourney/train/ai/a.png": (1, "Midjourney", "Midjourney", "train"),
@@ -125,7 +125,7 @@ def test_a_folder_without_labels_shows_the_accepted_layouts(paint: Any, tmp_path
     with pytest.raises(ManifestError, match="no such folder"):
         recognise(tmp_path / "nothing")
     with pytest.raises(ManifestError, match="no picture below a folder named real, fake"):
-        READERS["folder"].read(tmp_path)
+        READERS["folder"]().read(tmp_path)
 
 
 def test_a_path_that_says_both_is_refused(paint: Any, tmp_path: Path) -> None:

@@ -1,0 +1,204 @@
+"""Equalising: both classes get one codec, one distribution of quality and size, and one grid offset.
+
+Every picture is cropped to a square, shrunk, and saved as JPEG 4:2:0 without metadata. Where the square lies, its size
+and the quality are drawn from the picture's hash and a seed: never from the label, and not from the picture's own size.
+What it cannot take away: traces of an earlier compression or resampling are weakened, not removed, and what a picture
+shows stays as it is.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+from pydantic import Field, ValidationError
+
+from tristream.config import StrictModel
+from tristream.data.files import FILE_COLUMNS, Progress, file_facts, in_threads
+from tristream.data.manifest import Manifest
+from tristream.errors import ImageError, ManifestError, UsageError
+from tristream.images import perturb
+from tristream.images.decode import decode
+
+UInt8 = npt.NDArray[np.uint8]
+
+SUBSAMPLING = "4:2:0"
+LARGEST_FACTOR = 0.9
+"""Every picture is shrunk at least so much: one that kept its size would keep its history, and its grid."""
+SMALLEST_SIDE = 64
+MANIFEST, RECIPE, LEFT_OUT = "manifest.csv", "recipe.json", "left_out.csv"
+FROM_COLUMNS = {name: f"from_{name}" for name in ("path", *FILE_COLUMNS)}
+"""Columns of the equalised manifest that say what the picture was made from."""
+
+
+class Recipe(StrictModel):
+    """What all pictures share. Ranges are inclusive, and drawn from uniformly."""
+
+    side: tuple[int, int]
+    """Of the square, in pixels."""
+    quality: tuple[int, int] = (70, 92)
+    """libjpeg's. Above, an earlier compression would show through; below, little is left to detect."""
+    seed: int = Field(0, ge=0)
+
+    @property
+    def least_side(self) -> int:
+        """Shorter side that a picture needs, in pixels: whatever side is drawn, it is shrunk to that."""
+        return int(np.ceil(self.side[1] / LARGEST_FACTOR))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one picture gets."""
+
+    side: int
+    quality: int
+    place: float
+    """Of the square along the longer side, in [0, 1]."""
+
+
+def draw(recipe: Recipe, picture_id: str) -> Draw:
+    """The draws of a picture, the same every time. picture_id: SHA-256 of the file in hexadecimal."""
+    rng = np.random.default_rng([recipe.seed, int(picture_id[:16], 16)])
+    side, quality = (int(rng.integers(low, high + 1)) for low, high in (recipe.side, recipe.quality))
+    return Draw(side, quality, float(rng.random()))
+
+
+def equalise(pixels: UInt8, picture_id: str, recipe: Recipe) -> UInt8:
+    """What decoding the equalised file gives, for a loader that equalises as it reads.
+
+    pixels: uint8[H, W, 3], the whole picture; picture_id: SHA-256 of its file. Returns uint8[side, side, 3].
+    Raises UsageError for a picture whose shorter side is below `recipe.least_side`.
+    """
+    drawn = draw(recipe, picture_id)
+    return perturb.jpeg(_square(pixels, drawn, recipe), drawn.quality, SUBSAMPLING)
+
+
+def equalised_file(pixels: UInt8, picture_id: str, recipe: Recipe) -> bytes:
+    """The equalised picture as a JPEG file. Arguments and errors as for `equalise`."""
+    drawn = draw(recipe, picture_id)
+    buffer = io.BytesIO()
+    Image.fromarray(_square(pixels, drawn, recipe)).save(buffer, "JPEG", quality=drawn.quality, subsampling=SUBSAMPLING)
+    return buffer.getvalue()
+
+
+def _square(pixels: UInt8, drawn: Draw, recipe: Recipe) -> UInt8:
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    if short < recipe.least_side:
+        raise UsageError(
+            f"a picture of {width} x {height} pixels is too small for sides up to {recipe.side[1]}: "
+            f"its shorter side has to be {recipe.least_side} pixels, so that every picture is shrunk"
+        )
+    top, left = (round(drawn.place * (length - short)) for length in (height, width))
+    square = Image.fromarray(pixels[top : top + short, left : left + short])
+    return np.asarray(square.resize((drawn.side, drawn.side), Image.Resampling.BICUBIC))
+
+
+def recipe_for(manifest: Manifest, *, seed: int = 0, leave_out: float = 0.01) -> Recipe:
+    """The recipe with the largest pictures that leaves at most the share `leave_out` of either class out as too small.
+
+    Sides go from three quarters of the largest up to it. Raises ManifestError when that is below SMALLEST_SIDE.
+    """
+    table = manifest.with_file_columns(["width", "height"]).table
+    shorter = table[["width", "height"]].min(axis=1).astype("float64")
+    largest = min(
+        int(np.quantile(shorter[table["label"] == label], leave_out, method="lower"))
+        for label in sorted(set(table["label"]))
+    )
+    side = min(int(largest * LARGEST_FACTOR), 512)
+    if side < SMALLEST_SIDE:
+        raise ManifestError(
+            f"a class has pictures with a shorter side of {largest} pixels; equalised, all would be {side} pixels small. "
+            "Remove the small ones, or say with --side how large the pictures have to be"
+        )
+    return Recipe(side=(max(SMALLEST_SIDE, side * 3 // 4), side), seed=seed)
+
+
+@dataclass(frozen=True)
+class Equalised:
+    """What a run has written."""
+
+    manifest: Manifest
+    recipe: Recipe
+    left_out: dict[str, str]
+    """Path and reason of each picture that has no equalised copy."""
+
+
+def equalise_manifest(
+    manifest: Manifest, out: Path, recipe: Recipe | None = None, progress: Progress | None = None
+) -> Equalised:
+    """Write the equalised copy of every picture below `out`, then its manifest, recipe and list of what is left out.
+
+    A file that an earlier run with the same recipe has written is not written again. All columns are kept; the file
+    columns are those of the copies, and `from_*` say what each was made from. Raises ManifestError when `out` belongs to
+    another recipe, lies among the pictures, or when the manifest has been equalised already.
+    """
+    if there := [column for column in FROM_COLUMNS.values() if column in manifest.table]:
+        raise ManifestError(
+            f"has been equalised already: it has the columns {', '.join(there)}; start from the originals"
+        )
+    out = out.resolve()
+    if manifest.root.is_relative_to(out):
+        raise ManifestError(f"{out}: the pictures lie there; name another folder for the copies")
+    pictures = manifest.where((manifest.table["media"] == "image").to_numpy(bool))
+    left_out = {str(path): "a video: make pictures of its frames first"
+                for path in manifest.table["path"][manifest.table["media"] != "image"]}  # fmt: skip
+    pictures = pictures.with_file_columns(FILE_COLUMNS)
+    recipe = _claimed(out, recipe or recipe_for(pictures))
+    rows = list(range(len(pictures)))
+    results = in_threads(lambda row: _written(pictures, row, out, recipe), rows, progress)
+    facts: dict[int, dict[str, Any]] = {}
+    for row, result in zip(rows, results, strict=True):
+        if isinstance(result, str):
+            left_out[str(pictures.table["path"].iloc[row])] = result
+        else:
+            facts[row] = result
+    pd.DataFrame({"path": list(left_out), "reason": list(left_out.values())}).to_csv(out / LEFT_OUT, index=False)
+    if not facts:
+        raise ManifestError(f"no picture could be equalised; see {out / LEFT_OUT}")
+    kept = pictures.table.iloc[list(facts)].reset_index(drop=True)
+    origin = kept[list(FROM_COLUMNS)].rename(columns=FROM_COLUMNS)
+    made = pd.DataFrame(list(facts.values()))
+    table = pd.concat([kept.drop(columns=list(FROM_COLUMNS)), made, origin], axis=1)
+    equalised = Manifest.from_table(table, out, str(out / MANIFEST))
+    equalised.write(out / MANIFEST)
+    return Equalised(equalised, recipe, left_out)
+
+
+def _claimed(out: Path, recipe: Recipe) -> Recipe:
+    """The recipe, written to `out` or found to be the one there."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / RECIPE
+    if path.is_file():
+        try:
+            there = Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError:
+            raise ManifestError(f"{path}: not a recipe; choose another folder") from None
+        if there != recipe:
+            raise ManifestError(f"{out}: holds pictures of another recipe ({there}); choose another folder")
+    else:
+        path.write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return recipe
+
+
+def _written(manifest: Manifest, row: int, out: Path, recipe: Recipe) -> dict[str, Any] | str:
+    """Path and file columns of the copy, or why there is none."""
+    name, picture_id = (str(manifest.table[column].iloc[row]) for column in ("path", "sha256"))
+    copy = f"{name}.jpg"
+    target = out / copy
+    try:
+        if not target.is_file():
+            content = equalised_file(decode(manifest.file(row)).pixels, picture_id, recipe)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = target.with_name(f".{target.name}.unfinished")
+            unfinished.write_bytes(content)
+            unfinished.replace(target)
+        return {"path": copy, **file_facts(target)}
+    except (ImageError, UsageError) as error:
+        return str(error).removeprefix(f"{manifest.file(row)}: ")

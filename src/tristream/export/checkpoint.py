@@ -1,0 +1,77 @@
+"""From a checkpoint to an exported file that was tried on pictures of a manifest."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tristream.data.manifest import Manifest
+from tristream.detectors.checkpoint import read_metadata
+from tristream.errors import UsageError
+from tristream.evaluation.conditions import CONDITIONS
+from tristream.export.onnx import export_onnx
+from tristream.export.parity import Parity, compare_with_checkpoint
+from tristream.export.quantise import quantise
+from tristream.images.decode import decode
+from tristream.images.preprocess import Preprocessing
+from tristream.runtime.engines import shipped_weights
+
+Float32 = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+COMPARED = 100
+"""Crops on which the result is compared with the checkpoint, at most."""
+
+
+def export_checkpoint(
+    checkpoint: Path | None,
+    out: Path,
+    precision: str,
+    data: Path | None,
+    split: str,
+    count: int,
+    *,
+    progress: Progress | None = None,
+) -> Parity | None:
+    """Write `out` in "fp32" or "int8" and compare it with the checkpoint (None: the shipped one).
+
+    data, split, count: pictures, evenly spaced over the split; they set the ranges of int8, half of them as delivered
+    and half re-encoded, and other ones of the same split serve for the comparison. Without `data` there is none.
+    Raises UsageError, CheckpointError, ManifestError, ImageError.
+    """
+    source = checkpoint or shipped_weights()
+    if out.suffix != ".onnx":
+        raise UsageError(f"{out}: an export is an .onnx file; name it so")
+    if data is None and precision == "int8":
+        raise UsageError(
+            "int8 needs pictures to measure ranges on: name a manifest with --data, or use --precision fp32"
+        )
+    preprocessing = read_metadata(source).preprocessing
+    manifest = None if data is None else Manifest.read(data).split(split)
+    if precision == "fp32" or manifest is None:
+        export_onnx(source, out)
+    else:
+        total = min(count, len(manifest))
+        crops = _crops(manifest, preprocessing, np.linspace(0, len(manifest) - 1, total).astype(int))
+        words = f"pictures of the split '{split}', half of them re-encoded alike"
+        with tempfile.TemporaryDirectory(dir=out.parent if out.parent.is_dir() else None) as folder:
+            fp32 = Path(folder) / "fp32.onnx"
+            export_onnx(source, fp32)
+            quantise(fp32, out, crops, words, progress and (lambda done: progress(done, total)))
+    if manifest is None:
+        return None
+    rows = np.linspace(0, len(manifest) - 1, 2 * min(COMPARED, max(1, len(manifest) // 2)) + 1).astype(int)[1::2]
+    return compare_with_checkpoint(out, source, list(_crops(manifest, preprocessing, rows)))
+
+
+def _crops(manifest: Manifest, preprocessing: Preprocessing, rows: npt.NDArray[np.int64]) -> Iterator[Float32]:
+    """The middle crop of each picture, f32[3, H, W] in [0, 1]; every second picture is re-encoded before."""
+    for place, row in enumerate(rows):
+        pixels = decode(manifest.file(int(row))).pixels
+        condition = CONDITIONS["alike" if place % 2 else "delivered"]
+        crops = preprocessing.crops(condition.apply(pixels))
+        yield crops[len(crops) // 2]

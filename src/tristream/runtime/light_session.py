@@ -1,0 +1,99 @@
+"""A Session on OpenVINO: scores an exported detector on the CPU, without PyTorch.
+
+Each crop is an inference of its own, on one thread; a batch is spread over as many as there are threads. So a logit
+depends neither on batch mates nor on the number of threads, and all shapes are known when the model is compiled.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from tristream.environment import usable_cores
+from tristream.errors import CheckpointError
+from tristream.metadata import (
+    EXPORT_KEY,
+    METADATA_KEY,
+    ExportRecord,
+    ModelMetadata,
+    parse_export_record,
+    parse_metadata,
+)
+from tristream.runtime.onnx_file import read_properties
+from tristream.runtime.session import Float32, Scores
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+"""OpenVINO's converters report their use through this package; without it they use a stub. Nothing here phones home."""
+import openvino  # noqa: E402
+
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
+"""Without it, a processor with AVX-512-BF16 or AMX would compute in bfloat16, which moves logits by tenths."""
+
+
+class LightSession:
+    """An ONNX file that `tristream export` wrote, compiled for this processor."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """threads: inferences at the same time, by default one per usable core.
+
+        Raises CheckpointError for a file that is not one of ours, is damaged, or refers to other files.
+        """
+        properties = read_properties(path)
+        if METADATA_KEY not in properties or EXPORT_KEY not in properties:
+            raise CheckpointError(f"{path}: an ONNX file, but not one that 'tristream export' wrote")
+        self.metadata: ModelMetadata = parse_metadata(properties[METADATA_KEY], str(path))
+        self.record: ExportRecord = parse_export_record(properties[EXPORT_KEY], str(path))
+        self.threads = threads or usable_cores()
+        size = self.metadata.preprocessing.crop
+        try:
+            model = openvino.Core().read_model(path)
+            model.reshape([1, 3, size, size])
+            settings = {**_SETTINGS, "NUM_STREAMS": self.threads, "INFERENCE_NUM_THREADS": self.threads}
+            self._compiled = openvino.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise CheckpointError(f"{path}: OpenVINO cannot read this model ({reason}); export it again") from None
+        wanted = ("logit", "stream_weights") if self.record.stream_names else ("logit",)
+        self._outputs = tuple(
+            (name, i) for name in wanted for i, output in enumerate(self._compiled.outputs) if name in output.names
+        )
+        if len(self._outputs) != len(wanted):
+            raise CheckpointError(f"{path}: lacks an output named {' or '.join(wanted)}; export it again")
+        self._queue = openvino.AsyncInferQueue(self._compiled, self.threads)
+        self._queue.set_callback(self._keep)
+        self._lock = Lock()
+
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        return self.record.stream_names
+
+    @property
+    def engine(self) -> str:
+        """In words: runtime, precision, threads."""
+        version = openvino.__version__.partition("-")[0]
+        hint = str(self._compiled.get_property("INFERENCE_PRECISION_HINT"))
+        return f"OpenVINO {version}, {self.record.precision}, {self.threads} threads, inference precision {_name(hint)}"
+
+    def run(self, pixels: Float32) -> Scores:
+        found: list[dict[str, Any]] = [{} for _ in pixels]
+        with self._lock:  # the queue's requests are shared
+            for crop, outputs in zip(pixels, found, strict=True):
+                self._queue.start_async({0: crop[None]}, outputs)
+            self._queue.wait_all()
+        logits = np.array([outputs["logit"] for outputs in found], np.float32).reshape(-1)
+        if not self.stream_names:
+            return Scores(logits, None)
+        return Scores(logits, np.stack([outputs["stream_weights"] for outputs in found]).astype(np.float32))
+
+    def _keep(self, request: Any, outputs: dict[str, Any]) -> None:
+        """Copy what is wanted before the request is used again."""
+        for name, index in self._outputs:
+            outputs[name] = request.get_output_tensor(index).data[0].copy()
+
+
+def _name(hint: str) -> str:
+    return "f32" if "float32" in hint or hint == "f32" else hint

@@ -1,0 +1,215 @@
+"""Does it help to abstain outside the detector's domain? Risk-coverage on reserved pictures, with and without.
+
+usage: python tools/domain_check.py CHECKPOINT MANIFEST [--split reserved] [-o results/domain-check.json]
+
+Each check of a closed list (too small, too long, far from the training pictures in token space) ranks the pictures that
+it flags below all others; the plain ranking is the distance of the logit from the stored threshold. A check is worth
+having when the area under the risk-coverage curve (AURC) falls by it: paired bootstrap over groups, Bonferroni over the
+checks that flag anything; of the others this split says nothing. Distances are from a sample of the split that was
+trained on, half to fit them, half to say what is far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.covariance import LedoitWolf
+
+from tristream.cli.progress import Show, progress_bar
+from tristream.data.files import file_facts
+from tristream.data.manifest import Manifest
+from tristream.detectors.checkpoint import Checkpoint, load_checkpoint
+from tristream.environment import describe_environment
+from tristream.errors import UsageError
+from tristream.evaluation.conditions import CONDITIONS
+from tristream.images.decode import decode
+from tristream.metrics import uncertainty as unc
+from tristream.metrics.selective import RiskCoverage
+
+# N pictures, F = streams x fusion width
+
+Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+SHORTER_SIDES = (64, 128, 224, 256)
+"""px; a picture below is too small."""
+ASPECTS = (1.6, 2.0, 3.0)
+"""Longer side over shorter; a picture above is too long."""
+FAR = (0.95, 0.99)
+"""Quantiles of the distances of training pictures; a picture beyond is far."""
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the detector says of N pictures, and what they are."""
+
+    logit_N: Float64
+    label_N: npt.NDArray[np.int64]
+    group_N: npt.NDArray[np.str_]
+    token_NF: Float64
+    """The streams' tokens before the fusion, side by side."""
+    shorter_side_N: Float64
+    """px, as delivered."""
+    aspect_N: Float64
+    """Longer side over shorter, as delivered."""
+
+
+class TokenDistance:
+    """Mahalanobis distance to the nearer class mean, with one covariance for both (Lee et al. 2018), shrunk
+    (Ledoit & Wolf 2004), for there are hardly more pictures than dimensions."""
+
+    def __init__(self, token_NF: Float64, label_N: npt.ArrayLike) -> None:
+        label = np.asarray(label_N)
+        self._means = [token_NF[label == value].mean(axis=0) for value in (0, 1)]
+        centred_NF = token_NF - np.stack(self._means)[label]
+        self._precision = LedoitWolf(assume_centered=True).fit(centred_NF).precision_
+
+    def __call__(self, token_NF: Float64) -> Float64:
+        """f64[N], at least 0."""
+        gaps = [token_NF - mean for mean in self._means]
+        return np.sqrt(np.min([np.einsum("nf,fg,ng->n", gap, self._precision, gap) for gap in gaps], axis=0))
+
+
+def flags(found: Observed, reference: Observed, seed: int) -> dict[str, Bool]:
+    """What each check flags, by its name, bool[N] each."""
+    half = np.random.default_rng(seed).permutation(np.unique(reference.group_N))
+    fits_N = np.isin(reference.group_N, half[: len(half) // 2])
+    distance = TokenDistance(reference.token_NF[fits_N], reference.label_N[fits_N])
+    usual_N, distance_N = distance(reference.token_NF[~fits_N]), distance(found.token_NF)
+    return (
+        {f"shorter side under {side} px": found.shorter_side_N < side for side in SHORTER_SIDES}
+        | {f"longer than {aspect:g}:1": found.aspect_N > aspect for aspect in ASPECTS}
+        | {f"farther than {share:.0%} of training pictures": distance_N > np.quantile(usual_N, share) for share in FAR}
+    )
+
+
+def judge(found: Observed, threshold: float, checks: Mapping[str, Bool], resamples: int, seed: int) -> dict[str, Any]:
+    """AURC of the plain ranking, and what each check changes about it; a negative difference is an improvement."""
+    plain = RiskCoverage(found.logit_N, found.label_N, threshold)
+    once = np.ones((1, found.label_N.size))
+    bootstrap = {"resamples": resamples, "level": LEVEL, "seed": seed}
+    confidence_N = np.abs(found.logit_N - threshold)
+    wrong_N = (found.logit_N >= threshold) != found.label_N
+    tried = sum(bool(flagged_N.any()) for flagged_N in checks.values())
+    rows = []
+    for name, flagged_N in checks.items():
+        last_N = confidence_N - flagged_N * (confidence_N.max() + 1)
+        checked = RiskCoverage(found.logit_N, found.label_N, threshold, last_N)
+        paired = unc.paired_group_bootstrap(checked.area, plain.area, found.label_N, found.group_N, **bootstrap)
+        interval = paired.interval if paired else None
+        rows.append(
+            {
+                "check": name,
+                "n_real_flagged": int((flagged_N & (found.label_N == 0)).sum()),
+                "n_fake_flagged": int((flagged_N & (found.label_N == 1)).sum()),
+                "n_wrong_flagged": int((flagged_N & wrong_N).sum()),
+                "aurc": float(checked.area(once)[0]),
+                "difference": paired.difference if paired else None,
+                "interval": [interval.low, interval.high] if interval else None,
+                "p_value": paired.p_value if paired else None,
+                "improves": bool(paired and interval and interval.high < 0 and paired.p_value * tried <= 1 - LEVEL),
+            }
+        )
+    interval = unc.group_bootstrap(plain.area, found.label_N, found.group_N, **bootstrap)
+    return {
+        "n_real": int((found.label_N == 0).sum()),
+        "n_fake": int((found.label_N == 1).sum()),
+        "n_groups": int(np.unique(found.group_N).size),
+        "n_wrong": int(wrong_N.sum()),
+        "aurc": float(plain.area(once)[0]),
+        "aurc_interval": [interval.low, interval.high] if interval else None,
+        "checks": rows,
+    }
+
+
+def observe(checkpoint: Checkpoint, manifest: Manifest, condition: str, show: Show) -> Observed:
+    """Score every picture, one after the other. Raises ImageError and, for a detector without tokens, UsageError."""
+    logits, tokens, sides = [], [], []
+    for row in range(len(manifest)):
+        pixels = decode(manifest.file(row)).pixels
+        sides.append(sorted(pixels.shape[:2]))
+        crops = checkpoint.metadata.preprocessing.crops(CONDITIONS[condition].apply(pixels))
+        with torch.inference_mode():
+            output = checkpoint.detector(torch.from_numpy(crops))
+        if output.tokens is None:
+            raise UsageError(f"{checkpoint.metadata.name} has no tokens; the check is for multi-stream detectors")
+        logits.append(float(output.logits.mean()))
+        tokens.append(output.tokens.flatten(1).mean(0).double().numpy())
+        show(row + 1, len(manifest))
+    table = manifest.table
+    side_N2 = np.array(sides, np.float64)
+    return Observed(
+        logit_N=np.array(logits),
+        label_N=table["label"].to_numpy(np.int64),
+        group_N=table["group"].where(table["group"] != "", table["path"]).to_numpy(str),
+        token_NF=np.stack(tokens),
+        shorter_side_N=side_N2[:, 0],
+        aspect_N=side_N2[:, 1] / side_N2[:, 0],
+    )
+
+
+def sample(manifest: Manifest, count: int | None, seed: int) -> Manifest:
+    """So many pictures drawn at random, or all; in the manifest's order."""
+    chosen = np.random.default_rng(seed).permutation(len(manifest))[:count]
+    return manifest.where(np.isin(np.arange(len(manifest)), chosen))
+
+
+def main() -> None:
+    """Read the arguments, score, compare and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--split", default="reserved", help="where the check is chosen; never a test split")
+    parser.add_argument("--trained-on", default="train", help="the split that distances are measured from")
+    parser.add_argument("--reference", type=int, default=2000, help="how many pictures of it (default 2000)")
+    parser.add_argument("--limit", type=int, help="so many pictures of the split, to try it out")
+    parser.add_argument("--condition", default="delivered", choices=["delivered", "alike"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/domain-check.json"))
+    options = parser.parse_args()
+    checkpoint, manifest = load_checkpoint(options.checkpoint), Manifest.read(options.manifest)
+    if checkpoint.metadata.calibration is None:
+        sys.exit(f"{options.checkpoint}: not calibrated, so it has no threshold; run tristream calibrate")
+    chosen = sample(manifest.split(options.split), options.limit, options.seed)
+    trained_on = sample(manifest.split(options.trained_on), options.reference, options.seed)
+    seen = partial(observe, checkpoint, condition=options.condition)
+    with progress_bar(options.trained_on) as show:
+        reference = seen(trained_on, show=show)
+    with progress_bar(options.split) as show:
+        found = seen(chosen, show=show)
+    threshold = checkpoint.metadata.calibration.balanced_accuracy_threshold
+    result = judge(found, threshold, flags(found, reference, options.seed), options.resamples, options.seed)
+    record = {
+        "command": shlex.join(["python", "tools/domain_check.py", *sys.argv[1:]]),
+        "checkpoint": {"name": checkpoint.metadata.name, "file": options.checkpoint.name,
+                       **file_facts(options.checkpoint, ["sha256"])},
+        "data": f"{options.manifest.parent.name}/{options.manifest.name}",
+        "split": options.split,
+        "condition": options.condition,
+        "manifest_digest": chosen.digest(),
+        "reference": {"split": options.trained_on, "pictures": len(trained_on), "digest": trained_on.digest()},
+        "bootstrap": {"seed": options.seed, "resamples": options.resamples, "level": LEVEL},
+        **result,
+        "environment": describe_environment(),
+    }  # fmt: skip
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    for row in result["checks"]:
+        print(row["check"], row["n_real_flagged"], row["n_fake_flagged"], row["difference"], row["improves"], sep="\t")
+
+
+if __name__ == "__main__":
+    main()
