@@ -21,6 +21,7 @@ from tristream.detectors.checkpoint import read_metadata
 from tristream.evaluation.figures import Figure, Pictures, Stored, compute_figures, read_conditions
 from tristream.evaluation.summary import Summary, compare, matched_auroc
 from tristream.evaluation.text import figure_text
+from tristream.runtime.benchmark_report import BenchmarkReport
 from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE
 from tristream.runtime.verdict import Thresholds, decide
 
@@ -31,9 +32,17 @@ CARD = ROOT / "src" / "tristream" / "weights" / "MODEL_CARD.md"
 DRAWN = ROOT / "docs" / "figures"
 
 DETECTORS = {
-    "shipped": "**tristream 0.1** (three streams)",
+    "shipped": "**tristream 0.2** (three streams)",
+    "shipped-int8": "the same, int8 export",
     "lone-lite0": "lone EfficientNet-Lite0",
     "univfd": "CLIP ViT-B/16 probe",
+}
+STREAMS = {
+    "spatial": "spatial stream alone",
+    "frequency": "frequency stream alone",
+    "semantic": "semantic stream alone",
+    "shipped": "all three, fused",
+    "lone-lite0": "lone EfficientNet-Lite0",
 }
 SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
 CONDITIONS = {"delivered": "as delivered", "alike": "everything alike"}
@@ -282,10 +291,72 @@ def int8() -> str:
     return table(header, rows)
 
 
+def streams() -> str:
+    """AUROC of each stream as stage 1 left it, of the fused detector and of the lone one, on the validation split."""
+    rows = []
+    for name, words in STREAMS.items():
+        if not is_recorded("shipped-streams", name):
+            rows.append([words, "—"])
+            continue
+        rows.append([words, figure_text(summary("shipped-streams", name).conditions["alike"].overall.figures["auroc"])])
+    return table(["detector", "AUROC, validation split, everything alike"], rows)
+
+
+def parity() -> str:
+    """What the int8 export changed: logits and verdicts of the same pictures."""
+    rows = []
+    thresholds = stored().verdicts
+    for pictures, words in SETS.items():
+        if not is_recorded("shipped-int8", pictures):
+            continue
+        keys = ["id", "path", "condition"]
+        both = predictions("shipped", pictures).merge(predictions("shipped-int8", pictures), on=keys).dropna()
+        for condition, name in CONDITIONS.items():
+            pairs = both[both["condition"] == condition][["logit_x", "logit_y"]].astype(float)
+            change = (pairs["logit_x"] - pairs["logit_y"]).abs()
+            verdicts = [[decide(logit, thresholds).verdict for logit in pairs[c]] for c in pairs]
+            changed = sum(a != b for a, b in zip(*verdicts, strict=True))
+            cells = [f"{change.mean():.4f}", f"{change.max():.4f}", f"{changed} ({changed / len(pairs):.2%})"]
+            rows.append([words, name, str(len(pairs)), *cells])
+    return table(["pictures", "condition", "n", "mean change of the logit", "largest", "verdicts changed"], rows)
+
+
+def speed() -> str:
+    """How fast each engine computes, from the record of one benchmark run."""
+    found = BenchmarkReport.model_validate_json((RESULTS / "benchmark.json").read_text(encoding="utf-8"))
+    rows = [
+        [m.engine or "", str(m.threads), str(m.batch), f"{m.pictures_per_second.median:.1f}",
+         "1" if m.ratio is None else f"{m.ratio.median:.2f} ({m.ratio.least:.2f}–{m.ratio.largest:.2f})"]
+        for m in found.measurements if m.stage == "forward"
+    ]  # fmt: skip
+    return f"On {found.environment['processor']}:\n\n" + table(
+        ["engine", "threads", "batch", "pictures per second", f"ratio to {found.reference} (least–largest)"], rows
+    )
+
+
+def domain_check() -> str:
+    """Whether abstaining on unusual pictures lowers the risk on the reserved split."""
+    found = record("domain-check.json")
+    low, high = found["aurc_interval"]
+    plain = (
+        f"{found['n_real']} real and {found['n_fake']} fake pictures, AURC {found['aurc']:.3f} [{low:.3f}, {high:.3f}]"
+    )
+    rows = []
+    for row in found["checks"]:
+        flagged = f"{row['n_real_flagged']} real, {row['n_fake_flagged']} fake"
+        if row["difference"] is None or row["interval"] is None:
+            rows.append([row["check"], flagged, "—", "no"])
+            continue
+        figure = Figure(value=row["difference"], low=row["interval"][0], high=row["interval"][1])
+        rows.append([row["check"], flagged, figure_text(figure), "yes" if row["improves"] else "no"])
+    return f"{plain}.\n\n" + table(["set last", "how many", "change of AURC [95 % interval]", "improves"], rows)
+
+
 def commands() -> str:
     """The commands whose records this card is made from."""
     lines = [record(f"{d}/{s}/record.json")["command"] for d in DETECTORS for s in SETS if is_recorded(d, s)]
     lines += [record("shipped/scale-spread.json")["command"], record("int8-backbones.json")["command"]]
+    lines += [record("benchmark.json")["command"], record("domain-check.json")["command"]]
     return "\n".join(f"    {line}" for line in lines)
 
 
@@ -307,6 +378,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "stream_weights": stream_weights,
     "scale_spread": scale_spread,
     "int8": int8,
+    "streams": streams,
+    "parity": parity,
+    "speed": speed,
+    "domain_check": domain_check,
     "failures": failures,
     "commands": commands,
     "environment": environment,

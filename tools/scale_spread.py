@@ -32,7 +32,7 @@ def spread(predictor: tristream.Predictor, path: Path, source: str) -> dict[str,
         f"{factor:g} x, JPEG {MESSENGER_QUALITY}": perturb.jpeg(copies[f"{factor:g} x"], MESSENGER_QUALITY)
         for factor in FACTORS[1:]
     }
-    predictions = {name: predictor.predict(copy) for name, copy in copies.items()}
+    predictions = {name: predictor.predict(copy, stability=0) for name, copy in copies.items()}
     logits = [prediction.logit for prediction in predictions.values() if prediction.logit is not None]
     return {
         "file": path.name,

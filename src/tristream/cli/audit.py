@@ -55,23 +55,24 @@ def audit(
         typer.Option(metavar="FILE", help="Where features are kept.", show_default="in the user's cache folder"),
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep nothing between runs.")] = False,
-    seed: Annotated[int, typer.Option(help="Of folds, classifiers and intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds, classifiers and intervals.")] = 0,
     root: Annotated[
         Path | None, typer.Option(help="Folder that paths start from.", show_default="that of the manifest")
     ] = None,
 ) -> None:
-    """Audit a data set before training: which file nuisances and scene statistics give the label away, and what to do.
+    """Audit a data set before training: can the label be told without looking at the content?
 
-    Small classifiers guess the label from the files alone (format, quality, size, metadata), and from colour, brightness
-    and a thumbnail, on sources that they have not seen. Duplicates, contradicting labels and straddling groups are found
-    too. Exit status 1 when some pictures could not be read, 3 when --fail-above is exceeded.
+    Small classifiers guess the label from the files alone (format, quality, size, metadata), and from colour,
+    brightness and a thumbnail, on sources that they have not seen. What gives the label away is named, with a remedy;
+    duplicates, contradicting labels and straddling groups are found too. Exit status 1 when some pictures could not be
+    read, 3 when --fail-above is exceeded.
 
     [bold]Examples[/bold]
 
     tristream audit photos/
 
     tristream audit photos/index.csv -o audit.html -o audit.json --fail-above 0.6
-    """  # fmt: skip
+    """
     from tristream.data.audit.examine import default_cache
     from tristream.data.audit.page import audit_page
     from tristream.data.audit.report import audit_manifest, sample_sources
@@ -83,16 +84,17 @@ def audit(
         if file.suffix.lower() not in _SUFFIXES:
             raise UsageError(f"{file}: an audit is written as {', '.join(_SUFFIXES)}")
     unreadable: dict[str, str] = {}
+    if data.is_dir():
+        with progress_bar("reading") as show:
+            found = recognise(data, show, headers_only=True)
+        manifest, unreadable = found.manifest, dict(found.unreadable)
+    else:
+        manifest = Manifest.read(data, root)
+    if split is not None:
+        manifest = manifest.split(split)
+    if per_source is not None:
+        manifest = sample_sources(manifest, per_source)
     with progress_bar("examining") as show:
-        if data.is_dir():
-            found = recognise(data, headers_only=True)
-            manifest, unreadable = found.manifest, dict(found.unreadable)
-        else:
-            manifest = Manifest.read(data, root)
-        if split is not None:
-            manifest = manifest.split(split)
-        if per_source is not None:
-            manifest = sample_sources(manifest, per_source)
         report = audit_manifest(
             manifest,
             data=f"{data.resolve().parent.name}/{data.name}" if data.is_file() else data.resolve().name,

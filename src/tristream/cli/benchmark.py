@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -89,6 +91,7 @@ def benchmark(
     contenders = open_contenders(Files(checkpoint, tuple(onnx or ())), settings)
     with progress_bar("measuring") as show:
         report = run_benchmark(chosen, contenders, settings, show)
+    report = report.model_copy(update={"command": shlex.join(["tristream", *sys.argv[1:]])})
     as_json = format is Format.JSON or (format is None and output is not None and output.suffix.lower() == ".json")
     with records.opened(output) as stream:
         if as_json:

@@ -23,7 +23,7 @@ def equalise(
         ),
     ] = None,
     quality: Annotated[str, typer.Option(metavar="LOW-HIGH", help="JPEG qualities of the copies.")] = "70-92",
-    seed: Annotated[int, typer.Option(help="Of the draws, together with each picture's hash.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws, together with each picture's hash.")] = 0,
     root: Annotated[
         Path | None,
         typer.Option(help="Folder that paths start from.", show_default="that of the manifest"),
@@ -41,8 +41,11 @@ def equalise(
     from tristream.data.manifest import Manifest
 
     source = Manifest.read(manifest, root)
-    sides = recipe_for(source, seed=seed).side if side is None else _range("--side", side, 16, 4096)
-    recipe = Recipe(side=sides, quality=_range("--quality", quality, 1, 100), seed=seed)
+    qualities = _range("--quality", quality, 1, 100)
+    if side is None:
+        recipe = recipe_for(source, quality=qualities, seed=seed)
+    else:
+        recipe = Recipe(side=_range("--side", side, 16, 4096), quality=qualities, seed=seed)
     with progress_bar("equalising") as show:
         done = equalise_manifest(source, out_dir, recipe, show)
     typer.echo(

@@ -20,18 +20,21 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from tristream.config import StrictModel
-from tristream.data.files import FILE_COLUMNS, Progress, file_facts, in_threads
+from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads
 from tristream.data.manifest import Manifest
-from tristream.errors import ImageError, ManifestError, UsageError
+from tristream.errors import ImageError, ManifestError, MissingExtraError, UsageError
 from tristream.images import perturb
-from tristream.images.decode import decode
+from tristream.images.decode import decode, read_header
 
 UInt8 = npt.NDArray[np.uint8]
 
 SUBSAMPLING = "4:2:0"
 LARGEST_FACTOR = 0.9
 """Every picture is shrunk at least so much: one that kept its size would keep its history, and its grid."""
+LARGEST_SIDE = 512
 SMALLEST_SIDE = 64
+QUALITY = (70, 92)
+"""Above, an earlier compression would show through; below, little is left to detect."""
 MANIFEST, RECIPE, LEFT_OUT = "manifest.csv", "recipe.json", "left_out.csv"
 FROM_COLUMNS = {name: f"from_{name}" for name in ("path", *FILE_COLUMNS)}
 """Columns of the equalised manifest that say what the picture was made from."""
@@ -42,8 +45,8 @@ class Recipe(StrictModel):
 
     side: tuple[int, int]
     """Of the square, in pixels."""
-    quality: tuple[int, int] = (70, 92)
-    """libjpeg's. Above, an earlier compression would show through; below, little is left to detect."""
+    quality: tuple[int, int] = QUALITY
+    """libjpeg's."""
     seed: int = Field(0, ge=0)
 
     @property
@@ -100,24 +103,27 @@ def _square(pixels: UInt8, drawn: Draw, recipe: Recipe) -> UInt8:
     return np.asarray(square.resize((drawn.side, drawn.side), Image.Resampling.BICUBIC))
 
 
-def recipe_for(manifest: Manifest, *, seed: int = 0, leave_out: float = 0.01) -> Recipe:
+def recipe_for(
+    manifest: Manifest, *, quality: tuple[int, int] = QUALITY, seed: int = 0, leave_out: float = 0.01
+) -> Recipe:
     """The recipe with the largest pictures that leaves at most the share `leave_out` of either class out as too small.
 
-    Sides go from three quarters of the largest up to it. Raises ManifestError when that is below SMALLEST_SIDE.
+    Sides go from three quarters of the largest up to it. Videos and unreadable pictures do not count. Raises
+    ManifestError when the largest is below SMALLEST_SIDE.
     """
-    table = manifest.with_file_columns(["width", "height"]).table
+    table = _pictures(manifest)[0].table
     shorter = table[["width", "height"]].min(axis=1).astype("float64")
     largest = min(
         int(np.quantile(shorter[table["label"] == label], leave_out, method="lower"))
         for label in sorted(set(table["label"]))
     )
-    side = min(int(largest * LARGEST_FACTOR), 512)
+    side = min(int(largest * LARGEST_FACTOR), LARGEST_SIDE)
     if side < SMALLEST_SIDE:
         raise ManifestError(
-            f"a class has pictures with a shorter side of {largest} pixels; equalised, all would be {side} pixels small. "
+            f"a class has pictures with a shorter side of {largest} pixels; equalised, all would have {side}. "
             "Remove the small ones, or say with --side how large the pictures have to be"
         )
-    return Recipe(side=(max(SMALLEST_SIDE, side * 3 // 4), side), seed=seed)
+    return Recipe(side=(max(SMALLEST_SIDE, side * 3 // 4), side), quality=quality, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -135,9 +141,10 @@ def equalise_manifest(
 ) -> Equalised:
     """Write the equalised copy of every picture below `out`, then its manifest, recipe and list of what is left out.
 
-    A file that an earlier run with the same recipe has written is not written again. All columns are kept; the file
-    columns are those of the copies, and `from_*` say what each was made from. Raises ManifestError when `out` belongs to
-    another recipe, lies among the pictures, or when the manifest has been equalised already.
+    recipe: by default that of `recipe_for`. A file that an earlier run with the same recipe has written is not written
+    again. All columns are kept; the file columns are those of the copies, and `from_*` say what each was made from.
+    Raises ManifestError when `out` belongs to another recipe or holds the pictures themselves, when the manifest has
+    been equalised already, and when no picture could be.
     """
     if there := [column for column in FROM_COLUMNS.values() if column in manifest.table]:
         raise ManifestError(
@@ -146,10 +153,7 @@ def equalise_manifest(
     out = out.resolve()
     if manifest.root.is_relative_to(out):
         raise ManifestError(f"{out}: the pictures lie there; name another folder for the copies")
-    pictures = manifest.where((manifest.table["media"] == "image").to_numpy(bool))
-    left_out = {str(path): "a video: make pictures of its frames first"
-                for path in manifest.table["path"][manifest.table["media"] != "image"]}  # fmt: skip
-    pictures = pictures.with_file_columns(FILE_COLUMNS)
+    pictures, left_out = _pictures(manifest)
     recipe = _claimed(out, recipe or recipe_for(pictures))
     rows = list(range(len(pictures)))
     results = in_threads(lambda row: _written(pictures, row, out, recipe), rows, progress)
@@ -169,6 +173,28 @@ def equalise_manifest(
     equalised = Manifest.from_table(table, out, str(out / MANIFEST))
     equalised.write(out / MANIFEST)
     return Equalised(equalised, recipe, left_out)
+
+
+def _pictures(manifest: Manifest) -> tuple[Manifest, dict[str, str]]:
+    """The pictures, with their file columns filled, and why the other rows cannot be used."""
+    table = manifest.table
+    reason = pd.Series("", index=table.index).mask(
+        table["media"] == "video", "a video: make pictures of its frames first"
+    )
+    unknown = table[list(HEADER_COLUMNS)].replace("", pd.NA).isna().any(axis=1) & (reason == "")
+    rows = np.flatnonzero(unknown).tolist()
+    reason.iloc[rows] = list(in_threads(lambda row: _header_problem(manifest.file(row)), rows))
+    keep = (reason == "").to_numpy(bool)
+    left_out = dict(zip(table["path"][~keep].astype(str), reason[~keep], strict=True))
+    return manifest.where(keep).with_file_columns(FILE_COLUMNS), left_out
+
+
+def _header_problem(file: Path) -> str:
+    try:
+        read_header(file)
+    except (ImageError, MissingExtraError) as error:
+        return str(error).removeprefix(f"{file}: ")
+    return ""
 
 
 def _claimed(out: Path, recipe: Recipe) -> Recipe:
@@ -200,5 +226,5 @@ def _written(manifest: Manifest, row: int, out: Path, recipe: Recipe) -> dict[st
             unfinished.write_bytes(content)
             unfinished.replace(target)
         return {"path": copy, **file_facts(target)}
-    except (ImageError, UsageError) as error:
+    except (ImageError, MissingExtraError, UsageError) as error:
         return str(error).removeprefix(f"{manifest.file(row)}: ")

@@ -68,6 +68,7 @@ class Skipped(StrictModel):
 class BenchmarkReport(StrictModel):
     """The record that `tristream benchmark --format json` prints."""
 
+    command: str = ""
     model: str
     environment: dict[str, object]
     """Of `describe_environment`: the processor by name, and the versions."""

@@ -14,6 +14,7 @@ from tristream.data.audit.scene import HASH_BITS
 # N pictures
 
 UInt8 = npt.NDArray[np.uint8]
+Int64 = npt.NDArray[np.int64]
 
 NEAR_BITS = 26
 """Of 256: at most so many bits differ between near duplicates. Unrelated pictures differ in about 128."""
@@ -54,7 +55,7 @@ class Duplicates(StrictModel):
     n_near_across_labels: int
     """Of different groups: a fake made from a photograph, or a wrong label."""
     near: tuple[NearPair, ...]
-    """Those of different groups, splits or both first, at most LISTED."""
+    """Of different groups or splits, at most LISTED: across splits first, then across labels, then the nearest."""
 
     @property
     def conflicts(self) -> tuple[Copies, ...]:
@@ -86,7 +87,7 @@ def find_duplicates(table: pd.DataFrame, hash_NW: UInt8, contrast_N: npt.NDArray
     rows = np.flatnonzero(first)
     path, label, split, group = (table[name].to_numpy() for name in ("path", "label", "split", "group"))
     within = across = splits = labels = 0
-    listed: list[NearPair] = []
+    listed: list[tuple[bool, bool, int, int, int]] = []  # those across splits and labels first
     for a_P, b_P, bits_P in near_pairs(hash_NW[rows]):
         a_P, b_P = rows[a_P], rows[b_P]
         same_group = group[a_P] == group[b_P]
@@ -96,32 +97,31 @@ def find_duplicates(table: pd.DataFrame, hash_NW: UInt8, contrast_N: npt.NDArray
         splits += int(other_split.sum())
         labels += int((other_label & ~same_group).sum())
         for pair in np.flatnonzero(~same_group | other_split).tolist():
-            a, b = int(a_P[pair]), int(b_P[pair])
             listed.append(
-                NearPair(
-                    paths=(path[a], path[b]),
-                    bits=int(bits_P[pair]),
-                    labels=(int(label[a]), int(label[b])),
-                    splits=(split[a], split[b]),
-                    same_group=bool(same_group[pair]),
-                )
+                (not other_split[pair], not other_label[pair], int(bits_P[pair]), int(a_P[pair]), int(b_P[pair]))
             )
-    listed.sort(key=lambda pair: (pair.splits[0] == pair.splits[1], pair.labels[0] == pair.labels[1], pair.bits))
+        listed = sorted(listed)[:LISTED]
     return Duplicates(
         copies=tuple(copies),
         n_near_within_groups=within,
         n_near_across_groups=across,
         n_near_across_splits=splits,
         n_near_across_labels=labels,
-        near=tuple(listed[:LISTED]),
+        near=tuple(
+            NearPair(
+                paths=(path[a], path[b]),
+                bits=bits,
+                labels=(int(label[a]), int(label[b])),
+                splits=(split[a], split[b]),
+                same_group=bool(group[a] == group[b]),
+            )
+            for _, _, bits, a, b in listed
+        ),
     )
 
 
-Int64 = npt.NDArray[np.int64]
-
-
 def near_pairs(hash_NW: UInt8, most_bits: int = NEAR_BITS) -> Iterator[tuple[Int64, Int64, Int64]]:
-    """Yield blocks (i64[P], i64[P], i64[P]): all pairs a < b whose hashes differ in at most `most_bits`, and in how many.
+    """Yield blocks of pairs a < b whose hashes differ in at most `most_bits`: (a, b, bits that differ), each i64[P].
 
     Exact: the number of equal bits less that of different ones is a matrix product of signs.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tristream.data.audit.scene import perceptual_hash, scene_facts
 from tristream.data.audit.topics import FEATURES
 from tristream.data.files import Progress, in_threads
 from tristream.data.manifest import Manifest
-from tristream.errors import ImageError, UsageError
+from tristream.errors import ImageError, MissingExtraError, UsageError
 from tristream.images.decode import decode
 
 # N pictures, F features
@@ -29,6 +30,10 @@ UInt8 = npt.NDArray[np.uint8]
 _EDITION = "1"
 """Change it when a feature changes its meaning but not its name."""
 _VERSION = hashlib.sha256("\n".join((_EDITION, *FEATURES)).encode()).hexdigest()[:16]
+
+
+_HEADER_ERRORS = (OSError, ValueError, SyntaxError, ArithmeticError, TypeError, KeyError, IndexError, struct.error)
+"""What Pillow's parsers raise for metadata that are damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ def examine(content: bytes, name: str) -> tuple[Float32, UInt8]:
     decoded = decode(content, name)
     try:
         facts = declared_facts(content, decoded) | pixel_facts(content, decoded)
-    except (OSError, ValueError, SyntaxError, ArithmeticError, TypeError, KeyError) as error:  # as Pillow's parsers do
+    except _HEADER_ERRORS as error:
         raise ImageError(f"{name}: its header cannot be read ({error}); save it again") from error
     facts |= scene_facts(decoded.pixels, len(content))
     return np.array([facts.get(feature, np.nan) for feature in FEATURES], np.float32), perceptual_hash(decoded.pixels)
@@ -94,7 +99,7 @@ def _examined(file: Path) -> tuple[Float32, UInt8] | str:
         return examine(file.read_bytes(), str(file))
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    except ImageError as error:
+    except (ImageError, MissingExtraError) as error:
         return str(error).removeprefix(f"{file}: ")
 
 

@@ -55,13 +55,20 @@ def hold_out_sources(
     """Folds that hold out whole sources, reals and fakes together; groups where there are too few sources.
 
     Sources that share a group are one unit, and so are the reals and the fakes of one source. Other repeats pair other
-    sources. A classifier that has seen the other pictures of a source could recognise the source, and with it the label.
+    sources. A classifier that has seen other pictures of a source could recognise the source, and with it the label.
     """
     unit_N = _components(source_N, group_N)
     folds = _all_folds(label_N, unit_N, repeats, seed)
     if folds:
         return Holdout("sources", unit_N, folds)
     return hold_out_groups(label_N, group_N, repeats=repeats, seed=seed)
+
+
+def resampled_units(holdout: Holdout, label_N: Int64, group_N: Strings) -> tuple[Unit, npt.NDArray[np.generic]]:
+    """What intervals resample, [N]: what is held out, or groups where that is too little for an interval."""
+    if unc.too_few(label_N, holdout.unit_N):
+        return "groups", group_N
+    return holdout.unit, holdout.unit_N
 
 
 def hold_out_groups(label_N: Int64, group_N: Strings, *, repeats: int = 1, seed: int = 0) -> Holdout:
@@ -109,10 +116,11 @@ def _both_sides(label_N: Int64, fold_N: Int64) -> bool:
 
 
 def out_of_fold(features_NF: npt.NDArray[np.float32], label_N: Int64, holdout: Holdout, seed: int = 0) -> Float64:
-    """f64[N], log-odds of "fake" from classifiers that have not seen the unit, mean over the repeats; NaN without folds.
+    """f64[N], log-odds of "fake" from classifiers that have not seen the unit, mean over repeats; NaN without folds.
 
-    Gradient-boosted trees: they take missing values, and need neither scaling nor tuning. Both classes weigh the same in
-    every fold, so that pooled scores do not say which class a fold has more of.
+    Gradient-boosted trees: they take missing values, and need neither scaling nor tuning. Each split of a tree may use
+    a third of the features only, so that it does not all hang on the one that is best for the known sources. Both
+    classes weigh the same in every fold, so that pooled scores do not say which class a fold has more of.
     """
     score_N = np.full(len(label_N), np.nan)
     if not holdout.folds:
@@ -124,6 +132,7 @@ def out_of_fold(features_NF: npt.NDArray[np.float32], label_N: Int64, holdout: H
             classifier = HistGradientBoostingClassifier(
                 max_iter=60,
                 max_leaf_nodes=15,
+                max_features=0.3,
                 min_samples_leaf=10,
                 l2_regularization=1.0,
                 early_stopping=False,

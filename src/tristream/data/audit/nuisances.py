@@ -53,7 +53,8 @@ def declared_facts(content: bytes, decoded: DecodedImage) -> Facts:
     if decoded.format == "HEIF":
         return facts
     with PILLOW_SILENCE, Image.open(io.BytesIO(content), formats=[decoded.format]) as picture:
-        exif, icc = Image.Image.getexif(picture), picture.info.get("icc_profile") or b""
+        exif = Image.Image.getexif(picture)  # that of a PNG would decode the picture once more
+        icc = picture.info.get("icc_profile") or b""
         facts |= {
             "is_progressive": bool(picture.info.get("progressive") or picture.info.get("interlace")),
             "has_exif": len(exif) > 0,

@@ -10,7 +10,7 @@ from html import escape
 from PIL import Image
 
 from tristream.data.audit.leak import Leak
-from tristream.data.audit.report import AuditReport
+from tristream.data.audit.report import AuditReport, FamilyLeak
 from tristream.data.audit.topics import FAMILIES
 from tristream.data.audit.words import MEANS, duplicate_facts, facts, leak_text, part_rows, short_answer
 from tristream.data.manifest import Manifest
@@ -43,7 +43,7 @@ def audit_page(report: AuditReport, manifest: Manifest, *, pictures: bool = True
         *(_answer(line) for line in short_answer(report)),
         "<h2>What was looked at</h2>",
         _table(("what", "in words"), ([escape(what), escape(words)] for what, words in facts(report))),
-        *(_family(report, family) for family in report.families),
+        *map(_family, report.families.values()),
         "<h2>By source</h2>",
         "<p>Fakes of one source against all reals; reals of one source against all fakes.</p>",
         _sources(report, manifest, show),
@@ -67,8 +67,7 @@ def _answer(line: str) -> str:
     return f'<p class="{"remedy" if line.startswith("  ") else "answer"}">{escape(line.strip())}</p>'
 
 
-def _family(report: AuditReport, family: str) -> str:
-    found = next(leak for name, leak in report.families.items() if name == family)
+def _family(found: FamilyLeak) -> str:
     rows = [
         ["<strong>all together</strong>", _bar(found.held_out), "", ""],
         ["all together, on known sources", _bar(found.known_sources), "", ""],

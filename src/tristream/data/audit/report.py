@@ -1,8 +1,9 @@
-"""The audit of a manifest, as a record: what is measured, what leaks, what is there twice, how the classes are spread."""
+"""The audit of a manifest as a record: what leaks, what is there twice, how the classes are spread."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tristream.data.audit.leak import (
     measure,
     measure_parts,
     out_of_fold,
+    resampled_units,
 )
 from tristream.data.audit.topics import FAMILIES, FEATURES, TOPICS, Family, Feature, Topic
 from tristream.data.files import Progress
@@ -35,6 +37,8 @@ from tristream.metrics import binary
 # N pictures, F features
 
 Float32 = npt.NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
 
 LEAKS_FROM = 0.6
 """AUROC from which a topic is named, if the lower end of its interval lies above 0.5."""
@@ -92,7 +96,9 @@ class AuditReport(StrictModel):
     unreadable: dict[str, str]
     """Path and reason of every picture that was not examined."""
     held_out: Unit
-    """What the classifiers never saw when they scored it, and what the overall intervals resample."""
+    """What the classifiers never saw when they scored it."""
+    resampled: Unit
+    """What the overall intervals resample: what is held out, or groups where there are too few sources for that."""
     n_folds: int
     n_repeats: int
     families: dict[Family, FamilyLeak]
@@ -141,10 +147,8 @@ def audit_manifest(
                 f"{data}: none of its {len(table):,} pictures is {name} and readable; an audit needs both"
             )
     source_N, group_N = _sources(rows), rows["group"].to_numpy(object)
-    held_out, known = (
-        hold_out_sources(label_N, source_N, group_N, seed=seed),
-        hold_out_groups(label_N, group_N, seed=seed),
-    )
+    held_out = hold_out_sources(label_N, source_N, group_N, seed=seed)
+    known = hold_out_groups(label_N, group_N, seed=seed)
     pictures = _Pictures(features_NF, label_N, source_N, group_N, held_out, known, seed)
     sides = pd.Series(label_N).groupby(source_N).agg(["size", "nunique"])
     return AuditReport(
@@ -160,6 +164,7 @@ def audit_manifest(
         straddling_groups=_straddling(table),
         unreadable={**(unreadable or {}), **failed},
         held_out=held_out.unit,
+        resampled=pictures.resampled,
         n_folds=len(np.unique(held_out.folds[0])) if held_out.folds else 0,
         n_repeats=len(held_out.folds),
         families={family: _family(family, pictures) for family in FAMILIES},
@@ -189,6 +194,7 @@ class _Pictures:
     ) -> None:
         self.features_NF, self.label_N, self.source_N, self.group_N = features_NF, label_N, source_N, group_N
         self.held_out, self.known, self.seed = held_out, known, seed
+        self.resampled, self.resampled_N = resampled_units(held_out, label_N, group_N)
 
     def columns(self, topics: list[Topic]) -> Float32:
         """f32[N, F] of these topics."""
@@ -196,6 +202,7 @@ class _Pictures:
 
 
 def _family(family: Family, pictures: _Pictures) -> FamilyLeak:
+    _log.info("classifying by %s", FAMILIES[family])
     topics = [topic for topic in TOPICS if topic.family == family]
     features_NF, label_N, seed = pictures.columns(topics), pictures.label_N, pictures.seed
     score_N = out_of_fold(features_NF, label_N, pictures.held_out, seed)
@@ -203,7 +210,7 @@ def _family(family: Family, pictures: _Pictures) -> FamilyLeak:
     parts = [measure_parts(score_N, label_N, pictures.source_N, pictures.group_N, label) for label in (0, 1)]
     return FamilyLeak(
         family=family,
-        held_out=measure(score_N, label_N, pictures.held_out.unit_N, seed=seed),
+        held_out=measure(score_N, label_N, pictures.resampled_N, seed=seed),
         known_sources=measure(known_N, label_N, pictures.group_N, seed=seed),
         photo_sources=parts[0],
         fake_sources=parts[1],
@@ -222,7 +229,7 @@ def _topic(topic: Topic, pictures: _Pictures) -> TopicLeak:
     score_N = out_of_fold(features_NF, pictures.label_N, once, pictures.seed)
     return TopicLeak(
         topic=topic.name,
-        leak=measure(score_N, pictures.label_N, pictures.held_out.unit_N, seed=pictures.seed),
+        leak=measure(score_N, pictures.label_N, pictures.resampled_N, seed=pictures.seed),
         difference=_difference(topic, features_NF, pictures.label_N),
         remedy=topic.remedy,
     )

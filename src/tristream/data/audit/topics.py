@@ -95,8 +95,8 @@ TOPICS: tuple[Topic, ...] = (
         numbers={"grid_x": "horizontal offset of the 8 x 8 grid", "grid_y": "vertical offset of the 8 x 8 grid"},
     ),
     _topic(
-        "traces", "double compression", "equalising weakens it; compare `delivered` with `alike` when you evaluate, and "
-        "train with re-encoding as an augmentation", shares={},
+        "traces", "double compression", "equalising weakens it; compare the conditions `delivered` and `alike` when "
+        "you evaluate, and train with re-encoding as an augmentation", shares={},
         numbers={"histogram_period": "periodicity of DCT histograms", "histogram_gaps": "gaps in DCT histograms",
                  "digit_1": "share of first digit 1", "digit_2": "share of first digit 2",
                  "digit_5": "share of first digits 5 and more", "benford": "divergence from Benford's law"},

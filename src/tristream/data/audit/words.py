@@ -17,11 +17,9 @@ from tristream.data.audit.topics import FAMILIES
 
 MEANS = {
     "file": "the files alone: format, quality, size, metadata, block grid. Equalising removes these.",
-    "traces": "double compression, grid strength, resampling: left by earlier processing. Equalising only weakens these.",
+    "traces": "what earlier processing left: double compression, grid, resampling. Equalising only weakens these.",
     "scene": "what is shown: colour, brightness, a thumbnail. Equalising does not change these.",
 }
-
-
 LISTED = 20
 """Pictures that could not be examined, named in the text; the JSON has all."""
 
@@ -34,8 +32,9 @@ def leak_text(leak: Leak) -> str:
     return f"{leak.auroc:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
 
 
-def verdict(leak: Leak) -> str:
-    """What an AUROC on unseen pictures means, in words."""
+def verdict(found: FamilyLeak) -> str:
+    """What the figures of one family mean, in words."""
+    leak = found.held_out
     if leak.auroc is None:
         return f"cannot be measured: {leak.reason}"
     if leak.interval is not None and leak.interval.low <= 0.5 and leak.auroc >= LEAKS_FROM:
@@ -43,6 +42,8 @@ def verdict(leak: Leak) -> str:
     for least, words in ((0.9, "nearly always"), (0.75, "often"), (LEAKS_FROM, "somewhat better than by chance")):
         if leak.auroc >= least:
             return f"yes, {words}"
+    if any(topic.leaks for topic in found.topics):
+        return "in part: together they give no rule that holds for unseen sources, but some of them alone do"
     if leak.auroc < 0.4:
         return "no rule carries over to unseen sources: what holds for some is the other way round for others"
     return "hardly or not at all"
@@ -53,7 +54,7 @@ def short_answer(report: AuditReport) -> list[str]:
     lines = []
     for family, found in report.families.items():
         lines.append(
-            f"Can the label be told from {FAMILIES[family]}? {verdict(found.held_out).capitalize()} "
+            f"Can the label be told from {FAMILIES[family]}? {verdict(found).capitalize()} "
             f"(AUROC {leak_text(found.held_out)})."
         )
         lines += [
@@ -64,8 +65,8 @@ def short_answer(report: AuditReport) -> list[str]:
     file = report.families["file"]
     if _much_better_known(file):
         lines.append(
-            f"On sources that it has seen, the files tell even more (AUROC {leak_text(file.known_sources)}): on a random "
-            "split a detector can win by recognising the files of each source. Test on held-out sources."
+            f"On sources that it has seen, the files tell even more (AUROC {leak_text(file.known_sources)}): on a "
+            "random split a detector can win by recognising the files of each source. Test on held-out sources."
         )
     return lines + _warnings(report)
 
@@ -82,6 +83,11 @@ def _warnings(report: AuditReport) -> list[str]:
             "There are too few sources to hold whole ones out, so pictures of known sources were scored: "
             "name the sources in the manifest, or expect these figures to flatter."
         )
+    elif report.resampled == "groups":
+        lines.append(
+            "A class has too few sources to resample them: the intervals hold for more pictures of these sources, and "
+            "say little about others."
+        )
     for count, words in (
         (len(twice.conflicts), "files are there as real and as fake, byte for byte: find out which is right"),
         (twice.n_copies_across_splits, "files lie in several splits, byte for byte: keep one"),
@@ -97,8 +103,8 @@ def _warnings(report: AuditReport) -> list[str]:
             lines.append(f"{count:,} {words}.")
     if report.one_sided_sources and not report.two_sided_sources:
         lines.append(
-            f"All {len(report.one_sided_sources)} sources are one-sided, only real or only fake: whatever marks a source "
-            "marks a label. Add sources that hold both."
+            f"All {len(report.one_sided_sources)} sources are one-sided, only real or only fake: whatever marks a "
+            "source marks a label. Add sources that hold both."
         )
     if max(report.n_real, report.n_fake) > 4 * min(report.n_real, report.n_fake):
         lines.append(f"The classes are unbalanced: {report.n_real:,} real, {report.n_fake:,} fake.")
@@ -111,7 +117,7 @@ def facts(report: AuditReport) -> list[tuple[str, str]]:
     how = (
         f"{report.n_folds} folds that hold out whole {report.held_out}, reals and fakes together, "
         f"{report.n_repeats} times with other folds; out-of-fold scores pooled; intervals of 95 % by resampling "
-        f"{report.held_out}"
+        f"{report.resampled}"
     )
     return [
         ("data", report.data),
