@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tristream
+from tristream.data.files import file_facts
 from tristream.detectors.checkpoint import read_metadata
-from tristream.runtime.engines import shipped_weights
+from tristream.metrics.binary import auroc
+from tristream.runtime.engines import shipped_detector, shipped_weights
+from tristream.runtime.light_session import LightSession
+from tristream.runtime.predictor import default_thresholds
+from tristream.runtime.verdict import decide
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +60,38 @@ def test_a_lower_false_alarm_rate_asks_for_more(predictor: tristream.Predictor) 
     assert strict is not None
     assert usual is not None
     assert strict.fake > usual.fake
+
+
+def test_the_light_file_is_the_export_of_the_shipped_checkpoint() -> None:
+    light = LightSession(shipped_detector())
+    assert light.record.precision == "int8"
+    assert light.record.source_sha256 == file_facts(shipped_weights(), ["sha256"])["sha256"]
+    assert light.metadata == read_metadata(shipped_weights())
+    assert shipped_detector().stat().st_size < 30e6
+
+
+def test_the_light_file_says_what_the_checkpoint_says(predictor: tristream.Predictor) -> None:
+    heavy = tristream.load(shipped_weights(), "cpu")
+    for picture in ("rocket.jpg", "chelsea.png", "drawn-landscape.png"):
+        logits = [p.predict(EXAMPLES / picture, stability=0).logit for p in (predictor, heavy)]
+        assert logits[0] == pytest.approx(logits[1], abs=0.1)
+
+
+@pytest.mark.parametrize("condition", ["delivered", "alike"])
+def test_int8_costs_no_accuracy_on_the_corpus_test_split(condition: str) -> None:
+    """From the records, which are of the files that are shipped."""
+    tables = []
+    for name, file in (("shipped", shipped_weights()), ("shipped-int8", shipped_detector())):
+        folder = ROOT / "results" / name / "corpus-test"
+        assert file_facts(file, ["sha256"])["sha256"] in (folder / "record.json").read_text(encoding="utf-8")
+        table = pd.read_parquet(folder / "predictions.parquet")
+        tables.append(table[table["condition"] == condition].set_index("path"))
+    heavy, light = tables[0], tables[1].loc[tables[0].index]
+    labels = heavy["label"].to_numpy()
+    assert abs(auroc(heavy["logit"].to_numpy(), labels) - auroc(light["logit"].to_numpy(), labels)) <= 0.005
+    thresholds = default_thresholds(read_metadata(shipped_weights()).calibration)
+    changed = sum(
+        decide(float(a), thresholds).verdict != decide(float(b), thresholds).verdict
+        for a, b in zip(heavy["logit"], light["logit"], strict=True)
+    )
+    assert changed <= 0.01 * len(heavy)

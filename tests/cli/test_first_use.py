@@ -155,3 +155,14 @@ def test_completion_prints_a_script_for_the_shell_that_is_named(shell: str, aske
     assert done.returncode == 0, done.stderr
     assert f"complete_{shell}" in done.stdout
     assert "tristream" in done.stdout
+
+
+def test_a_library_that_is_missing_is_one_line_that_tells_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(checkpoint: object, device: object) -> None:
+        raise ModuleNotFoundError("No module named 'abacus'", name="abacus")
+
+    monkeypatch.setattr(engines, "load", gone)
+    result = CliRunner().invoke(app, ["predict", "x.png"])
+    assert result.exit_code == 2
+    assert "'abacus'" in result.output
+    assert "tristream doctor" in result.output

@@ -47,6 +47,12 @@ class _Commands(TyperGroup):
                 raise
             typer.echo(f"{type(error).__name__}: {error}", err=True)
             raise typer.Exit(USAGE) from error
+        except ModuleNotFoundError as error:  # a library of an extra that no module of ours speaks for
+            if ctx.params.get("debug") or (error.name or "").startswith("tristream"):
+                raise
+            missing = f"this needs '{error.name}', which is not installed; 'tristream doctor' says which extra brings it"
+            typer.echo(f"MissingExtraError: {missing}", err=True)
+            raise typer.Exit(USAGE) from error
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `tristream ... | head`

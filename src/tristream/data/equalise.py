@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from tristream.images.decode import decode, read_header
 
 UInt8 = npt.NDArray[np.uint8]
 
-SUBSAMPLING = "4:2:0"
+SUBSAMPLING: Final = "4:2:0"
 LARGEST_FACTOR = 0.9
 """Every picture is shrunk at least so much: one that kept its size would keep its history, and its grid."""
 LARGEST_SIDE = 512
@@ -177,16 +177,16 @@ def equalise_manifest(
 
 def _pictures(manifest: Manifest) -> tuple[Manifest, dict[str, str]]:
     """The pictures, with their file columns filled, and why the other rows cannot be used."""
-    table = manifest.table
-    reason = pd.Series("", index=table.index).mask(
-        table["media"] == "video", "a video: make pictures of its frames first"
-    )
-    unknown = table[list(HEADER_COLUMNS)].replace("", pd.NA).isna().any(axis=1) & (reason == "")
+    table, left_out = manifest.table, dict[str, str]()
+    is_video = (table["media"] == "video").to_numpy(bool)
+    left_out |= dict.fromkeys(table["path"][is_video].astype(str), "a video: make pictures of its frames first")
+    unknown = table[list(HEADER_COLUMNS)].replace("", pd.NA).isna().any(axis=1).to_numpy(bool) & ~is_video
     rows = np.flatnonzero(unknown).tolist()
-    reason.iloc[rows] = list(in_threads(lambda row: _header_problem(manifest.file(row)), rows))
-    keep = (reason == "").to_numpy(bool)
-    left_out = dict(zip(table["path"][~keep].astype(str), reason[~keep], strict=True))
-    return manifest.where(keep).with_file_columns(FILE_COLUMNS), left_out
+    for row, problem in zip(rows, in_threads(lambda row: _header_problem(manifest.file(row)), rows), strict=True):
+        if problem:
+            left_out[str(table["path"].iloc[row])] = problem
+    usable = manifest.where(~table["path"].isin(list(left_out)).to_numpy(bool))
+    return usable.with_file_columns(FILE_COLUMNS), left_out
 
 
 def _header_problem(file: Path) -> str:

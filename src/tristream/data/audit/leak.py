@@ -86,7 +86,7 @@ def _components(source_N: Strings, group_N: Strings) -> Int64:
 
 
 def _all_folds(label_N: Int64, unit_N: Int64, repeats: int, seed: int) -> tuple[Int64, ...]:
-    fakes_U, reals_U = np.bincount(unit_N, label_N == 1), np.bincount(unit_N, label_N == 0)
+    fakes_U, reals_U = (np.bincount(unit_N, label_N == label).astype(np.float64) for label in (1, 0))
     count = min(FOLDS, int((fakes_U > 0).sum()), int((reals_U > 0).sum()))
     if count < 2:
         return ()

@@ -117,7 +117,7 @@ def pixel_facts(content: bytes, decoded: DecodedImage) -> Facts:
     luma = np.asarray(Image.fromarray(_middle(decoded.pixels, GRID_WINDOW)).convert("L"), np.float64)
     grid_x, strength_x = block_grid(luma)
     grid_y, strength_y = block_grid(luma.T)
-    window = _middle(luma, TRACE_WINDOW)
+    window = np.asarray(_middle(luma, TRACE_WINDOW), np.float64)
     return {
         "grid_aligned": grid_x == grid_y == 0,
         "grid_x": grid_x,

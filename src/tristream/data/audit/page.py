@@ -10,7 +10,7 @@ from html import escape
 from PIL import Image
 
 from tristream.data.audit.leak import Leak
-from tristream.data.audit.report import AuditReport, FamilyLeak
+from tristream.data.audit.report import AuditReport, FamilyLeak, source_names
 from tristream.data.audit.topics import FAMILIES
 from tristream.data.audit.words import MEANS, duplicate_facts, facts, leak_text, part_rows, short_answer
 from tristream.data.manifest import Manifest
@@ -96,12 +96,10 @@ def _bar(leak: Leak) -> str:
 
 
 def _sources(report: AuditReport, manifest: Manifest, show: Picture) -> str:
-    table = manifest.table
-    example = {}
-    for name in ("generator", "source"):  # a source is the better name of the two
-        rows = table[~table["path"].isin(list(report.unreadable))]
-        for (label, source), path in rows.groupby(["label", name])["path"].first().items():
-            example[f"{source} ({'fake' if label else 'real'})"] = str(path)
+    rows = manifest.table[~manifest.table["path"].isin(list(report.unreadable))]
+    example: dict[str, str] = {}
+    for path, label, source in zip(rows["path"], rows["label"], source_names(rows), strict=True):
+        example.setdefault(f"{source} ({'fake' if label else 'real'})", str(path))
     rows_of_cells = []
     for row in part_rows(report):
         picture = show(example[row[0]]) if row[0] in example else ""

@@ -146,7 +146,7 @@ def audit_manifest(
             raise ManifestError(
                 f"{data}: none of its {len(table):,} pictures is {name} and readable; an audit needs both"
             )
-    source_N, group_N = _sources(rows), rows["group"].to_numpy(object)
+    source_N, group_N = source_names(rows), rows["group"].to_numpy(object)
     held_out = hold_out_sources(label_N, source_N, group_N, seed=seed)
     known = hold_out_groups(label_N, group_N, seed=seed)
     pictures = _Pictures(features_NF, label_N, source_N, group_N, held_out, known, seed)
@@ -175,7 +175,7 @@ def audit_manifest(
 def sample_sources(manifest: Manifest, count: int) -> Manifest:
     """At most `count` pictures of each source and label, the same every time: those with the smallest hash of path."""
     order = manifest.table["path"].map(lambda path: hashlib.sha256(path.encode()).hexdigest())
-    place = order.groupby([manifest.table["label"], _sources(manifest.table)]).rank(method="first")
+    place = order.groupby([manifest.table["label"], source_names(manifest.table)]).rank(method="first")
     return manifest.where((place <= count).to_numpy(bool))
 
 
@@ -258,7 +258,7 @@ def _told(feature: Feature, value_N: npt.NDArray[np.float64], label_N: Int64) ->
     return f"{feature.words}: median {np.median(fake):.4g} of the fakes, {np.median(real):.4g} of the reals"
 
 
-def _sources(rows: pd.DataFrame) -> Strings:
+def source_names(rows: pd.DataFrame) -> Strings:
     """The name of what is held out: the source, or the generator of a fake without one, or "unknown"."""
     source, generator = rows["source"], rows["generator"]
     named = source.where(source != "", generator)
