@@ -71,10 +71,10 @@ def test_people_read_all_of_it(spoilt: tuple[Manifest, AuditReport]) -> None:
         "1 groups lie in several splits",
         "1 pictures could not be examined",
         "not examined: broken.png:",
-        "PNG files",
+        "JPEG files: 14% of the fakes, 100% of the reals",
         "tristream data equalise",
     ):
-        assert words in said or words in " ".join(said.split()), words
+        assert words in said, words
     assert short_answer(report)[0].startswith("Can the label be told from file nuisances? ")
 
 

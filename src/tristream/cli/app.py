@@ -50,8 +50,8 @@ class _Commands(TyperGroup):
         except ModuleNotFoundError as error:  # a library of an extra that no module of ours speaks for
             if ctx.params.get("debug") or (error.name or "").startswith("tristream"):
                 raise
-            missing = f"this needs '{error.name}', which is not installed; 'tristream doctor' says which extra brings it"
-            typer.echo(f"MissingExtraError: {missing}", err=True)
+            missing = f"this needs '{error.name}', which is not installed"
+            typer.echo(f"MissingExtraError: {missing}; 'tristream doctor' says which extra brings it", err=True)
             raise typer.Exit(USAGE) from error
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None

@@ -133,7 +133,7 @@ def out_of_fold(features_NF: npt.NDArray[np.float32], label_N: Int64, holdout: H
                 max_iter=60,
                 max_leaf_nodes=15,
                 max_features=0.3,
-                min_samples_leaf=10,
+                min_samples_leaf=max(2, min(10, int((~held).sum()) // 20)),
                 l2_regularization=1.0,
                 early_stopping=False,
                 class_weight="balanced",
@@ -152,8 +152,13 @@ def _varying(features_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     return np.asarray(filled.min(axis=0) < filled.max(axis=0))
 
 
-def measure(score_N: Float64, label_N: Int64, unit_N: npt.ArrayLike, *, seed: int = 0) -> Leak:
-    """AUROC of scores, and its bootstrap interval over units."""
+def measure(
+    score_N: Float64, label_N: Int64, unit_N: npt.ArrayLike, group_N: npt.ArrayLike | None = None, *, seed: int = 0
+) -> Leak:
+    """AUROC of scores, and its bootstrap interval over units.
+
+    group_N: what is one trial where the classes lie wholly apart, so that no resample differs; by default a unit.
+    """
     n_real, n_fake = int((label_N == 0).sum()), int((label_N == 1).sum())
     result = partial(Leak, n_real=n_real, n_fake=n_fake)
     if np.isnan(score_N).any():
@@ -165,7 +170,8 @@ def measure(score_N: Float64, label_N: Int64, unit_N: npt.ArrayLike, *, seed: in
     if reason := unc.too_few(label_N, unit_N):
         return result(auroc=auroc, interval=None, reason=reason)
     if auroc in (0.0, 1.0):
-        return result(auroc=auroc, interval=unc.unanimous_interval(auroc, _fewest_units(label_N, unit_N)))
+        trials = _fewest_units(label_N, unit_N if group_N is None else group_N)
+        return result(auroc=auroc, interval=unc.unanimous_interval(auroc, trials))
     ranking = resampled.Ranking(score_N, label_N)
     interval = unc.group_bootstrap(lambda counts_RN: resampled.auroc(ranking(counts_RN)), label_N, unit_N, seed=seed)
     reason = None if interval else "no interval: every resample gives the same value"

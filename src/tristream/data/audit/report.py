@@ -210,7 +210,7 @@ def _family(family: Family, pictures: _Pictures) -> FamilyLeak:
     parts = [measure_parts(score_N, label_N, pictures.source_N, pictures.group_N, label) for label in (0, 1)]
     return FamilyLeak(
         family=family,
-        held_out=measure(score_N, label_N, pictures.resampled_N, seed=seed),
+        held_out=measure(score_N, label_N, pictures.resampled_N, pictures.group_N, seed=seed),
         known_sources=measure(known_N, label_N, pictures.group_N, seed=seed),
         photo_sources=parts[0],
         fake_sources=parts[1],
@@ -229,18 +229,24 @@ def _topic(topic: Topic, pictures: _Pictures) -> TopicLeak:
     score_N = out_of_fold(features_NF, pictures.label_N, once, pictures.seed)
     return TopicLeak(
         topic=topic.name,
-        leak=measure(score_N, pictures.label_N, pictures.resampled_N, seed=pictures.seed),
+        leak=measure(score_N, pictures.label_N, pictures.resampled_N, pictures.group_N, seed=pictures.seed),
         difference=_difference(topic, features_NF, pictures.label_N),
         remedy=topic.remedy,
     )
 
 
 def _difference(topic: Topic, features_NF: Float32, label_N: Int64) -> str:
-    """The feature that separates the classes best by itself, told as shares or medians."""
+    """The feature that separates the classes best by itself, told as shares or medians, or as where it is at all."""
     best, words = 0.0, "no difference"
     for column, feature in enumerate(topic.features):
         value_N = features_NF[:, column].astype(np.float64)
         known_N = ~np.isnan(value_N)
+        real, fake = (float(known_N[label_N == label].mean()) for label in (0, 1))
+        if abs(fake - real) / 2 > best + 1e-6:
+            best, words = (
+                abs(fake - real) / 2,
+                f"{feature.words}: known of {fake:.0%} of the fakes, {real:.0%} of the reals",
+            )
         if min((known_N & (label_N == label)).sum() for label in (0, 1)) < 5:
             continue
         distance = abs(binary.auroc(value_N[known_N], label_N[known_N]) - 0.5)
