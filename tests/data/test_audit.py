@@ -30,11 +30,11 @@ def spoilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, AuditRep
     table["split"] = np.where(table.index < 12, "train", "test")
     table.loc[table.index[[0, 23]], "group"] = "one video"
     first, second = (folder / path for path in table["path"].iloc[:2])
-    (folder / "copy.jpg").write_bytes(first.read_bytes())
+    (folder / "<i>copy.jpg").write_bytes(first.read_bytes())
     Image.open(second).resize((150, 150)).save(folder / "near.jpg", quality=70)
     (folder / "broken.png").write_bytes(second.read_bytes()[:500])
     more = [
-        {"path": "copy.jpg", "label": 1, "source": EVIL, "split": "train"},
+        {"path": "<i>copy.jpg", "label": 1, "source": EVIL, "split": "train"},
         {"path": "near.jpg", "label": 1, "source": EVIL, "split": "test"},
         {"path": "broken.png", "label": 1, "source": EVIL, "split": "test"},
     ]
@@ -46,7 +46,7 @@ def test_copies_and_near_copies_are_found_across_labels_and_splits(spoilt: tuple
     manifest, report = spoilt
     first, second = manifest.table["path"].iloc[:2]
     found = report.duplicates
-    assert [set(copies.paths) for copies in found.copies] == [{first, "copy.jpg"}]
+    assert [set(copies.paths) for copies in found.copies] == [{first, "<i>copy.jpg"}]
     assert found.conflicts[0].labels == (0, 1)
     assert [(set(pair.paths), pair.same_group) for pair in found.near] == [({second, "near.jpg"}, False)]
     assert (found.n_near_across_groups, found.n_near_across_splits, found.n_near_across_labels) == (1, 1, 0)
@@ -84,6 +84,7 @@ def test_the_page_is_one_file_without_scripts_and_shows_pictures_unless_told_not
     manifest, report = spoilt
     page = audit_page(report, manifest)
     assert EVIL not in page
+    assert "<i>" not in page
     assert "&lt;script&gt;" in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")

@@ -245,7 +245,7 @@ def _difference(topic: Topic, features_NF: Float32, label_N: Int64) -> str:
         if abs(fake - real) / 2 > best + 1e-6:
             best, words = (
                 abs(fake - real) / 2,
-                f"{feature.words}: known of {fake:.0%} of the fakes, {real:.0%} of the reals",
+                f"{feature.words}: applies to {fake:.0%} of the fakes, {real:.0%} of the reals",
             )
         if min((known_N & (label_N == label)).sum() for label in (0, 1)) < 5:
             continue
