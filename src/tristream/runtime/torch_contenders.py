@@ -30,10 +30,15 @@ class TorchContender:
         self._detector = torch.compile(detector) if compiled else detector
 
     def run(self, pixels: Float32) -> Scores:
-        if torch.get_num_threads() != self._threads:
-            torch.set_num_threads(self._threads)
-        with torch.inference_mode():
-            output = self._detector(torch.from_numpy(pixels).contiguous(memory_format=self._format))
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            with torch.inference_mode():
+                output = self._detector(torch.from_numpy(pixels).contiguous(memory_format=self._format))
+        finally:
+            torch.set_num_threads(
+                before
+            )  # it is the whole process's: training after a benchmark would differ by rounding
         weights = output.stream_weights
         return Scores(output.logits.numpy(), None if weights is None else weights.numpy())
 
