@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from tristream.metadata import ModelMetadata
+from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord, ModelMetadata
 
 
 def planted_metadata(name: str, calibration: Any = None, **more: Any) -> ModelMetadata:
     """Metadata of a detector that only a test knows."""
     return ModelMetadata(name=name, detector="planted", config={}, calibration=calibration, **more)
+
+
+def onnx_field(number: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value: int) -> bytes:
+    low = bytes([value & 0x7F | (0x80 if value >> 7 else 0)])
+    return low + (varint(value >> 7) if value >> 7 else b"")
+
+
+def exported_file(precision: str) -> bytes:
+    """An ONNX file that says it was exported, and holds nothing to compute."""
+    record = ExportRecord(stream_names=(), precision=precision, source_sha256="0" * 64)  # type: ignore[arg-type]
+    pairs = {METADATA_KEY: planted_metadata("planted").model_dump_json(), EXPORT_KEY: record.model_dump_json()}
+    properties = (onnx_field(1, key.encode()) + onnx_field(2, value.encode()) for key, value in pairs.items())
+    return onnx_field(7, b"") + b"".join(onnx_field(14, entry) for entry in properties)

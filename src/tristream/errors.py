@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class TristreamError(Exception):
     """Base of all errors that tristream raises on purpose."""
@@ -37,3 +40,17 @@ class MissingExtraError(TristreamError):
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs the '{extra}' extra: pip install 'tristream[{extra}]'")
         self.extra = extra
+
+
+@contextmanager
+def needs_extra(purpose: str, extra: str) -> Iterator[None]:
+    """Around imports: a library that is missing becomes a MissingExtraError for this purpose.
+
+    Also where a module inside asks for a smaller extra, lest a user installs one after the other.
+    """
+    try:
+        yield
+    except (ModuleNotFoundError, MissingExtraError) as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("tristream"):
+            raise
+        raise MissingExtraError(purpose, extra) from error

@@ -166,3 +166,18 @@ def test_a_library_that_is_missing_is_one_line_that_tells_the_next_step(monkeypa
     assert result.exit_code == 2
     assert "'abacus'" in result.output
     assert "tristream doctor" in result.output
+
+
+@pytest.mark.parametrize("command", ["export -o x.onnx", "evaluate --data x.csv --out y", "train -c x.yaml"])
+def test_a_missing_extra_is_the_one_that_the_command_needs(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("pandas", "torch"):
+        monkeypatch.setitem(sys.modules, library, None)
+    for module in [
+        name
+        for name in sys.modules
+        if name.startswith(("tristream.data", "tristream.evaluation", "tristream.export", "tristream.training"))
+    ]:
+        monkeypatch.delitem(sys.modules, module)
+    result = CliRunner().invoke(app, command.split())
+    assert result.exit_code == 2
+    assert "needs the 'research' extra" in result.output

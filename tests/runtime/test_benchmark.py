@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.planted import exported_file
 from tristream.errors import ImageError, UsageError
 from tristream.images.drawn import draw_scene, encode
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
+from tristream.runtime import engines
 from tristream.runtime.benchmark import Pictures, Settings, open_contenders, run_benchmark
 from tristream.runtime.benchmark_report import BenchmarkReport, EngineName, Measurement, UnavailableError, header
-from tristream.runtime.contenders import Files, is_quantised
+from tristream.runtime.contenders import Files
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.session import Float32, Scores
 
@@ -186,14 +188,17 @@ def test_another_detector_is_not_compared_with_the_shipped_file(tmp_path: Path) 
         Files(checkpoint=tmp_path / "mine.safetensors")("onnx-int8", 1)
 
 
-def test_exported_files_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+def test_exported_files_are_told_apart_by_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, quantised = tmp_path / "int8.onnx", tmp_path / "fp32.onnx"
-    plain.write_bytes(b"..Conv..Relu..")
-    quantised.write_bytes(b"..QuantizeLinear..DequantizeLinear..Conv..")
-    assert not is_quantised(plain)
-    assert is_quantised(quantised)
-    with pytest.raises(UsageError, match="no such ONNX file"):
-        is_quantised(tmp_path / "gone.onnx")
+    plain.write_bytes(exported_file("fp32"))
+    quantised.write_bytes(exported_file("int8"))
+    opened: list[Path] = []
+    monkeypatch.setattr(engines, "open_session", lambda path, device, threads: opened.append(path))
+    for name in ("onnx-fp32", "onnx-int8"):
+        Files(onnx=(plain, quantised))(name, 1)  # type: ignore[arg-type]
+    assert opened == [plain, quantised]
+    with pytest.raises(UnavailableError, match="no such file"):
+        Files(onnx=(tmp_path / "gone.onnx",))("onnx-int8", 1)
     with pytest.raises(UnavailableError, match="no fp32 file"):
         Files(onnx=(quantised,))("onnx-fp32", 1)
 

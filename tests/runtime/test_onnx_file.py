@@ -6,19 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.planted import onnx_field as field
+from tests.planted import varint
 from tristream.errors import CheckpointError
 from tristream.runtime.onnx_file import read_properties
-
-
-def field(number: int, content: bytes) -> bytes:
-    """A length-delimited protobuf field."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def varint(value: int) -> bytes:
-    low = bytes([value & 0x7F | (0x80 if value >> 7 else 0)])
-    return low + (varint(value >> 7) if value >> 7 else b"")
-
 
 EXTERNAL = field(13, field(1, b"location") + field(2, b"../../etc/passwd")) + varint(14 << 3) + varint(1)
 

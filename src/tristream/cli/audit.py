@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from tristream.cli.progress import progress_bar
-from tristream.errors import UsageError
+from tristream.errors import UsageError, needs_extra
 
 EXCEEDED = 3
 TEXT_WIDTH = 160
@@ -73,12 +73,13 @@ def audit(
 
     tristream audit photos/index.csv -o audit.html -o audit.json --fail-above 0.6
     """
-    from tristream.data.audit.examine import default_cache
-    from tristream.data.audit.page import audit_page
-    from tristream.data.audit.report import audit_manifest, sample_sources
-    from tristream.data.audit.words import text
-    from tristream.data.manifest import Manifest
-    from tristream.data.readers import recognise
+    with needs_extra("audit", "data"):
+        from tristream.data.audit.examine import default_cache
+        from tristream.data.audit.page import audit_page
+        from tristream.data.audit.report import audit_manifest, sample_sources
+        from tristream.data.audit.words import text
+        from tristream.data.manifest import Manifest
+        from tristream.data.readers import recognise
 
     for file in output or ():
         if file.suffix.lower() not in _SUFFIXES:

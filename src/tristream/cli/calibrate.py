@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tristream.cli.progress import progress_bar
+from tristream.errors import needs_extra
 
 
 def calibrate(
@@ -37,7 +38,8 @@ def calibrate(
 
     tristream calibrate --checkpoint runs/mine/checkpoints/best.safetensors --data photos/split.csv -o mine.safetensors
     """
-    from tristream.evaluation.calibrate import calibrate_checkpoint
+    with needs_extra("calibrate", "research"):
+        from tristream.evaluation.calibrate import calibrate_checkpoint
 
     with progress_bar("calibrating") as show:
         calibration = calibrate_checkpoint(

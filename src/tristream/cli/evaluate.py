@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from tristream.cli.progress import progress_bar
+from tristream.errors import needs_extra
 
 
 def evaluate(
@@ -43,8 +44,9 @@ def evaluate(
 
     tristream evaluate --checkpoint mine.safetensors --data photos/split.csv --split test --out results/mine
     """
-    from tristream.evaluation.record import evaluate_checkpoint
-    from tristream.evaluation.text import summary_tables
+    with needs_extra("evaluate", "research"):
+        from tristream.evaluation.record import evaluate_checkpoint
+        from tristream.evaluation.text import summary_tables
 
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(

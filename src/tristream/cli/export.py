@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tristream.cli.progress import progress_bar
+from tristream.errors import needs_extra
 
 
 class Precision(StrEnum):
@@ -49,7 +50,8 @@ def export(
 
     tristream predict photo.jpg --checkpoint mine.int8.onnx
     """
-    from tristream.export.checkpoint import export_checkpoint
+    with needs_extra("export", "research"):
+        from tristream.export.checkpoint import export_checkpoint
 
     with progress_bar("exporting") as show:
         parity = export_checkpoint(checkpoint, output, precision.value, data, split, pictures, progress=show)

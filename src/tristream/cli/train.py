@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tristream.cli.progress import progress_bar
+from tristream.errors import needs_extra
 
 
 def train(
@@ -36,16 +37,10 @@ def train(
 
     tristream train -c configs/default.yaml --set data=photos/split.csv -o runs/mine --resume
     """
-    try:
+    with needs_extra("train", "research"):
         from tristream.training.config import TrainConfig
         from tristream.training.trainer import StepReport
         from tristream.training.trainer import train as run
-    except ModuleNotFoundError as error:
-        from tristream.errors import MissingExtraError
-
-        if (error.name or "").startswith("tristream"):
-            raise
-        raise MissingExtraError("train", "research") from error
     from tristream.config import load_config
 
     settings = load_config(TrainConfig, config, overrides or ())

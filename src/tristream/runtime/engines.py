@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from tristream.errors import CheckpointError, MissingExtraError, UsageError
+from tristream.errors import CheckpointError, UsageError, needs_extra
 from tristream.metadata import ModelMetadata
 from tristream.runtime.predictor import Predictor
 from tristream.runtime.session import Session
@@ -57,15 +57,11 @@ def _open_light(checkpoint: Path, device: str, threads: int | None) -> OpenDetec
 
 
 def _open_torch(checkpoint: Path, device: str, threads: int | None) -> OpenDetector:
-    try:
+    with needs_extra("predict with a .safetensors checkpoint", "research"):
         import torch
 
         from tristream.detectors.checkpoint import load_checkpoint
         from tristream.runtime.torch_session import TorchSession
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("tristream"):
-            raise
-        raise MissingExtraError("predict with a .safetensors checkpoint", "research") from error
     device = torch_device(device)
     if threads is not None:
         torch.set_num_threads(threads)

@@ -15,15 +15,7 @@ import numpy as np
 
 from tristream.environment import usable_cores
 from tristream.errors import CheckpointError
-from tristream.metadata import (
-    EXPORT_KEY,
-    METADATA_KEY,
-    ExportRecord,
-    ModelMetadata,
-    parse_export_record,
-    parse_metadata,
-)
-from tristream.runtime.onnx_file import read_properties
+from tristream.runtime.onnx_file import read_export
 from tristream.runtime.session import Float32, Scores
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -42,11 +34,7 @@ class LightSession:
 
         Raises CheckpointError for a file that is not one of ours, is damaged, or refers to other files.
         """
-        properties = read_properties(path)
-        if METADATA_KEY not in properties or EXPORT_KEY not in properties:
-            raise CheckpointError(f"{path}: an ONNX file, but not one that 'tristream export' wrote")
-        self.metadata: ModelMetadata = parse_metadata(properties[METADATA_KEY], str(path))
-        self.record: ExportRecord = parse_export_record(properties[EXPORT_KEY], str(path))
+        self.metadata, self.record = read_export(path)
         self.threads = threads or usable_cores()
         size = self.metadata.preprocessing.crop
         try:

@@ -10,6 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tristream.errors import CheckpointError
+from tristream.metadata import (
+    EXPORT_KEY,
+    METADATA_KEY,
+    ExportRecord,
+    ModelMetadata,
+    parse_export_record,
+    parse_metadata,
+)
 
 MAX_BYTES = 512 << 20
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -20,6 +28,15 @@ _NODES, _INITIALIZERS, _SPARSE = 1, 5, 15
 _ATTRIBUTES = 5
 _TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS = 5, 6, 10, 11
 _EXTERNAL, _LOCATION = 13, 14
+
+
+def read_export(path: Path) -> tuple[ModelMetadata, ExportRecord]:
+    """What travels in a file that `tristream export` wrote. Raises CheckpointError for any other."""
+    properties = read_properties(path)
+    if METADATA_KEY not in properties or EXPORT_KEY not in properties:
+        raise CheckpointError(f"{path}: an ONNX file, but not one that 'tristream export' wrote")
+    metadata = parse_metadata(properties[METADATA_KEY], str(path))
+    return metadata, parse_export_record(properties[EXPORT_KEY], str(path))
 
 
 def read_properties(path: Path) -> dict[str, str]:

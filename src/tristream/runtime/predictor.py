@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tristream.config import StrictModel
+from tristream.environment import usable_cores
 from tristream.errors import ImageError, UsageError
 from tristream.images.origin import OriginClaim, origin_claims
 from tristream.images.preprocess import Preprocessing
@@ -98,11 +98,7 @@ class Predictor:
 
         Raises UsageError for a rate that the n reserved pictures are too few to tell: below 1/(n+1).
         """
-        if self.calibration is None:
-            return None
-        return Thresholds(
-            fake=self.calibration.fake_threshold(false_alarm_rate), real=self.calibration.real_threshold(miss_rate)
-        )
+        return None if self.calibration is None else _thresholds(self.calibration, false_alarm_rate, miss_rate)
 
     def predict(
         self,
@@ -146,7 +142,7 @@ class Predictor:
         if batch_size < 1 or (workers is not None and workers < 1):
             raise UsageError(f"batch size {batch_size}, workers {workers}: expected 1 or more")
         thresholds = self.thresholds(false_alarm_rate, miss_rate)
-        threads = workers or min(8, os.cpu_count() or 1)
+        threads = workers or min(8, usable_cores())
         return self._stream(pictures, progress or (lambda done: None), thresholds, stability, batch_size, threads)
 
     def _stream(
@@ -253,12 +249,14 @@ def default_thresholds(calibration: Calibration | None) -> Thresholds | None:
 
     Where `Predictor.thresholds` raises, this has no answer: a report goes on without verdicts.
     """
-    if calibration is None:
-        return None
     try:
-        return Thresholds(fake=calibration.fake_threshold(FALSE_ALARM_RATE), real=calibration.real_threshold(MISS_RATE))
+        return None if calibration is None else _thresholds(calibration, FALSE_ALARM_RATE, MISS_RATE)
     except UsageError:
         return None
+
+
+def _thresholds(calibration: Calibration, false_alarm_rate: float, miss_rate: float) -> Thresholds:
+    return Thresholds(fake=calibration.fake_threshold(false_alarm_rate), real=calibration.real_threshold(miss_rate))
 
 
 def _printable(text: str) -> str:
