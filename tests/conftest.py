@@ -19,7 +19,8 @@ BLACK, GREY, WHITE = 0, 128, 255
 
 
 class BrightnessSession:
-    """Logit = 20 * (mean brightness - 0.5); two streams whose weights follow the brightness."""
+    """Logit = 20 * (mean brightness - 0.5); two streams whose weights follow the brightness and whose tokens of one
+    number are the spread of the pixels, in grey levels, and zero."""
 
     stream_names = ("bright", "dark")
 
@@ -29,7 +30,9 @@ class BrightnessSession:
     def run(self, pixels: Float32) -> Scores:
         self.batch_sizes.append(len(pixels))
         brightness = pixels.mean((1, 2, 3))
-        return Scores(20 * (brightness - 0.5), np.stack([brightness, 1 - brightness], axis=1))
+        spread = 255 * pixels.std((1, 2, 3))
+        tokens = np.stack([spread, np.zeros_like(spread)], axis=1)[..., None]
+        return Scores(20 * (brightness - 0.5), np.stack([brightness, 1 - brightness], axis=1), tokens)
 
 
 @pytest.fixture

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord, ModelMetadata
+from tristream.metrics.domain import DomainModel, encoded
 
 
 def planted_metadata(name: str, calibration: Any = None, **more: Any) -> ModelMetadata:
     """Metadata of a detector that only a test knows."""
     return ModelMetadata(name=name, detector="planted", config={}, calibration=calibration, **more)
+
+
+def planted_domain(distances: tuple[float, ...]) -> DomainModel:
+    """Of tokens of two numbers: the distance is that from the origin; `distances`: of training pictures, ascending."""
+    return DomainModel(
+        means=encoded(np.zeros((2, 2))),
+        directions=encoded(np.eye(1, 2)),
+        variances=(1.0,),
+        rest_variance=1.0,
+        distances=distances,
+        share=0.95,
+        n_fitted=20,
+        source="drawn",
+    )
 
 
 def onnx_field(number: int, content: bytes) -> bytes:

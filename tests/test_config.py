@@ -139,6 +139,18 @@ def test_a_malformed_override_is_explained(write, override: str, message: str):
         load_config(Run, write("epochs: 3"), [override])
 
 
+def test_a_file_laid_over_another_changes_its_keys_alone(write, tmp_path):
+    first = write("name: first\nepochs: 3\noptimiser: {learning_rate: 0.1, betas: [0.1, 0.2]}\nstreams: [a, b]\n")
+    second = tmp_path / "second.yaml"
+    second.write_text("epochs: 9\noptimiser: {learning_rate: 0.5}\nstreams: [c]\n")
+    run = load_config(Run, [first, second], ["epochs=4"])
+    assert (run.name, run.epochs, run.streams) == ("first", 4, ("c",))
+    assert (run.optimiser.learning_rate, run.optimiser.betas) == (0.5, (0.1, 0.2))
+    second.write_text("epoch: 1")
+    with pytest.raises(ConfigError, match=r"second\.yaml does not fit Run"):
+        load_config(Run, [first, second])
+
+
 def test_an_override_with_a_typo_is_an_error():
     with pytest.raises(ConfigError, match="epoch"):
         load_config(Run, None, ["epoch=3"])

@@ -39,12 +39,15 @@ def observed(module: ModuleType, strange: float, seed: int, count: int = 400) ->
 def test_distance_finds_what_is_strange_and_its_check_improves_the_curve(domain_check: ModuleType) -> None:
     reference, _ = observed(domain_check, 0.0, seed=0)
     found, odd = observed(domain_check, 0.2, seed=1)
-    checks = domain_check.flags(found, reference, seed=0)
-    np.testing.assert_array_equal(checks["farther than 99% of training pictures"] & odd, odd)
-    assert 0 < checks["farther than 95% of training pictures"][~odd].mean() < 0.12
+    models = domain_check.domain_models(reference, [2], seed=0)
+    assert list(models) == ["2 directions", "all directions"]
+    checks = domain_check.flags(found, models)
+    for name in models:
+        np.testing.assert_array_equal(checks[f"farther than 99% of training pictures, {name}"] & odd, odd)
+        assert 0 < checks[f"farther than 95% of training pictures, {name}"][~odd].mean() < 0.12
     result = domain_check.judge(found, 0.0, checks, resamples=1000, seed=0)
     rows = {row["check"]: row for row in result["checks"]}
-    far, small = rows["farther than 99% of training pictures"], rows["shorter side under 128 px"]
+    far, small = rows["farther than 99% of training pictures, 2 directions"], rows["shorter side under 128 px"]
     assert far["improves"]
     assert far["aurc"] < result["aurc"] - 0.01
     assert far["difference"] == pytest.approx(far["aurc"] - result["aurc"])
@@ -54,15 +57,8 @@ def test_distance_finds_what_is_strange_and_its_check_improves_the_curve(domain_
 def test_a_check_that_flags_nothing_changes_nothing(domain_check: ModuleType) -> None:
     reference, _ = observed(domain_check, 0.0, seed=0)
     found, _ = observed(domain_check, 0.0, seed=1)
-    result = domain_check.judge(found, 0.0, domain_check.flags(found, reference, seed=0), resamples=50, seed=0)
+    checks = domain_check.flags(found, domain_check.domain_models(reference, [2], seed=0))
+    result = domain_check.judge(found, 0.0, checks, resamples=50, seed=0)
     row = next(row for row in result["checks"] if row["check"] == "longer than 2:1")
     assert (row["n_real_flagged"], row["n_fake_flagged"], row["n_wrong_flagged"]) == (0, 0, 0)
     assert (row["difference"], row["interval"], row["improves"]) == (0.0, None, False)
-
-
-def test_mahalanobis_by_hand(domain_check: ModuleType) -> None:
-    random = np.random.default_rng(0)
-    label = np.arange(4000) % 2
-    tokens = random.normal(0, [1.0, 2.0], (4000, 2)) + np.stack([10 * label, 0 * label], axis=1)
-    distance = domain_check.TokenDistance(tokens, label)
-    np.testing.assert_allclose(distance(np.array([[0, 4.0], [10, 4.0], [13, 0.0]])), [2, 2, 3], atol=0.2)

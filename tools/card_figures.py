@@ -33,10 +33,13 @@ def risk_coverage(conditions: Mapping[str, Pictures], stored: Stored) -> str:
     marks = []
     for name, pictures in conditions.items():
         scored = pictures.scored
-        coverage_K, error_K = selective.RiskCoverage(scored.logit_N, scored.label_N, stored.balanced()).curve()
+        far_N = stored.far(scored)
+        confidence_N = selective.confidence(scored.logit_N, stored.balanced(), far_N)
+        curve = selective.RiskCoverage(scored.logit_N, scored.label_N, stored.balanced(), confidence_N)
+        coverage_K, error_K = curve.curve()
         shown = np.unique(np.searchsorted(coverage_K, np.linspace(0.02, 1, 197) - 1e-9))  # few pictures: mere noise
         once = np.ones((1, len(scored)))
-        rates = selective.answer_rates(once, scored.logit_N, scored.label_N, *stored.fake_and_real())
+        rates = selective.answer_rates(once, scored.logit_N, scored.label_N, *stored.fake_and_real(), far_N)
         dots = [(float(rates.coverage[0]), float(rates.selective_error[0]), 5.0)] if rates.coverage[0] else []
         line = [(float(coverage_K[k]), float(error_K[k])) for k in shown]
         marks.append(Marks(f"{name} (dot: the verdicts)", line=line, dots=dots))
@@ -49,7 +52,7 @@ def reliability(conditions: Mapping[str, Pictures], stored: Stored) -> str:
     marks = []
     for name, pictures in conditions.items():
         scored = pictures.scored
-        called_N = selective.answers(scored.logit_N, *stored.fake_and_real())
+        called_N = selective.answers(scored.logit_N, *stored.fake_and_real(), stored.far(scored))
         rings, dots = (
             _bins(
                 selective.reliability(

@@ -1,12 +1,13 @@
 """Does it help to abstain outside the detector's domain? Risk-coverage on reserved pictures, with and without.
 
-usage: python tools/domain_check.py CHECKPOINT MANIFEST [--split reserved] [-o results/domain-check.json]
+usage: python tools/domain_check.py CHECKPOINT MANIFEST [--split reserved] [--directions 32 ...]
+                                     [-o results/domain-check.json]
 
 Each check of a closed list (too small, too long, far from the training pictures in token space) ranks the pictures that
 it flags below all others; the plain ranking is the distance of the logit from the stored threshold. A check is worth
 having when the area under the risk-coverage curve (AURC) falls by it: paired bootstrap over groups, Bonferroni over the
-checks that flag anything; of the others this split says nothing. Distances are from a sample of the split that was
-trained on, half to fit them, half to say what is far.
+checks that flag anything; of the others this split says nothing. Distances are those of `tristream.metrics.domain`,
+fitted on a sample of the split that was trained on: with so many directions as travel with a detector, and with all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.covariance import LedoitWolf
 
 from tristream.cli.progress import Show, progress_bar
 from tristream.data.files import file_facts
@@ -32,10 +32,12 @@ from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import Checkpoint, load_checkpoint
 from tristream.environment import describe_environment
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.conditions import CONDITIONS, contexts_of
+from tristream.evaluation.domain import groups, sample
 from tristream.images.decode import decode
 from tristream.metrics import uncertainty as unc
-from tristream.metrics.selective import RiskCoverage
+from tristream.metrics.domain import DIRECTIONS, DomainModel, fit_domain
+from tristream.metrics.selective import RiskCoverage, confidence
 
 # N pictures, F = streams x fusion width
 
@@ -66,32 +68,29 @@ class Observed:
     """Longer side over shorter, as delivered."""
 
 
-class TokenDistance:
-    """Mahalanobis distance to the nearer class mean, with one covariance for both (Lee et al. 2018), shrunk
-    (Ledoit & Wolf 2004), for there are hardly more pictures than dimensions."""
-
-    def __init__(self, token_NF: Float64, label_N: npt.ArrayLike) -> None:
-        label = np.asarray(label_N)
-        self._means = [token_NF[label == value].mean(axis=0) for value in (0, 1)]
-        centred_NF = token_NF - np.stack(self._means)[label]
-        self._precision = LedoitWolf(assume_centered=True).fit(centred_NF).precision_
-
-    def __call__(self, token_NF: Float64) -> Float64:
-        """f64[N], at least 0."""
-        gaps = [token_NF - mean for mean in self._means]
-        return np.sqrt(np.min([np.einsum("nf,fg,ng->n", gap, self._precision, gap) for gap in gaps], axis=0))
+def domain_models(reference: Observed, directions: Sequence[int], seed: int) -> dict[str, DomainModel]:
+    """One for each number of principal directions, and one of all of them, by name."""
+    fitted = reference.token_NF, reference.label_N, reference.group_N
+    whole = reference.token_NF.shape[1]
+    return {
+        "all directions" if count == whole else f"{count} directions": fit_domain(
+            *fitted, source="", directions=count, seed=seed
+        )
+        for count in (*directions, whole)
+    }
 
 
-def flags(found: Observed, reference: Observed, seed: int) -> dict[str, Bool]:
+def flags(found: Observed, models: Mapping[str, DomainModel]) -> dict[str, Bool]:
     """What each check flags, by its name, bool[N] each."""
-    half = np.random.default_rng(seed).permutation(np.unique(reference.group_N))
-    fits_N = np.isin(reference.group_N, half[: len(half) // 2])
-    distance = TokenDistance(reference.token_NF[fits_N], reference.label_N[fits_N])
-    usual_N, distance_N = distance(reference.token_NF[~fits_N]), distance(found.token_NF)
     return (
         {f"shorter side under {side} px": found.shorter_side_N < side for side in SHORTER_SIDES}
         | {f"longer than {aspect:g}:1": found.aspect_N > aspect for aspect in ASPECTS}
-        | {f"farther than {share:.0%} of training pictures": distance_N > np.quantile(usual_N, share) for share in FAR}
+        | {
+            f"farther than {share:.0%} of training pictures, {name}": model.distance(found.token_NF)
+            > model.model_copy(update={"share": share}).limit
+            for name, model in models.items()
+            for share in FAR
+        }
     )
 
 
@@ -100,12 +99,11 @@ def judge(found: Observed, threshold: float, checks: Mapping[str, Bool], resampl
     plain = RiskCoverage(found.logit_N, found.label_N, threshold)
     once = np.ones((1, found.label_N.size))
     bootstrap = {"resamples": resamples, "level": LEVEL, "seed": seed}
-    confidence_N = np.abs(found.logit_N - threshold)
     wrong_N = (found.logit_N >= threshold) != found.label_N
     tried = sum(bool(flagged_N.any()) for flagged_N in checks.values())
     rows = []
     for name, flagged_N in checks.items():
-        last_N = confidence_N - flagged_N * (confidence_N.max() + 1)
+        last_N = confidence(found.logit_N, threshold, flagged_N)
         checked = RiskCoverage(found.logit_N, found.label_N, threshold, last_N)
         paired = unc.paired_group_bootstrap(checked.area, plain.area, found.label_N, found.group_N, **bootstrap)
         interval = paired.interval if paired else None
@@ -137,10 +135,11 @@ def judge(found: Observed, threshold: float, checks: Mapping[str, Bool], resampl
 def observe(checkpoint: Checkpoint, manifest: Manifest, condition: str, show: Show) -> Observed:
     """Score every picture, one after the other. Raises ImageError and, for a detector without tokens, UsageError."""
     logits, tokens, sides = [], [], []
+    contexts = contexts_of(manifest)
     for row in range(len(manifest)):
         pixels = decode(manifest.file(row)).pixels
         sides.append(sorted(pixels.shape[:2]))
-        crops = checkpoint.metadata.preprocessing.crops(CONDITIONS[condition].apply(pixels))
+        crops = checkpoint.metadata.preprocessing.crops(CONDITIONS[condition].apply(pixels, contexts[row]))
         with torch.inference_mode():
             output = checkpoint.detector(torch.from_numpy(crops))
         if output.tokens is None:
@@ -153,17 +152,11 @@ def observe(checkpoint: Checkpoint, manifest: Manifest, condition: str, show: Sh
     return Observed(
         logit_N=np.array(logits),
         label_N=table["label"].to_numpy(np.int64),
-        group_N=table["group"].where(table["group"] != "", table["path"]).to_numpy(str),
+        group_N=groups(manifest),
         token_NF=np.stack(tokens),
         shorter_side_N=side_N2[:, 0],
         aspect_N=side_N2[:, 1] / side_N2[:, 0],
     )
-
-
-def sample(manifest: Manifest, count: int | None, seed: int) -> Manifest:
-    """So many pictures drawn at random, or all; in the manifest's order."""
-    chosen = np.random.default_rng(seed).permutation(len(manifest))[:count]
-    return manifest.where(np.isin(np.arange(len(manifest)), chosen))
 
 
 def main() -> None:
@@ -174,6 +167,7 @@ def main() -> None:
     parser.add_argument("--split", default="reserved", help="where the check is chosen; never a test split")
     parser.add_argument("--trained-on", default="train", help="the split that distances are measured from")
     parser.add_argument("--reference", type=int, default=2000, help="how many pictures of it (default 2000)")
+    parser.add_argument("--directions", type=int, nargs="+", default=[DIRECTIONS], help="kept apart, others pooled")
     parser.add_argument("--limit", type=int, help="so many pictures of the split, to try it out")
     parser.add_argument("--condition", default="delivered", choices=["delivered", "alike"])
     parser.add_argument("--seed", type=int, default=0)
@@ -191,7 +185,8 @@ def main() -> None:
     with progress_bar(options.split) as show:
         found = seen(chosen, show=show)
     threshold = checkpoint.metadata.calibration.balanced_accuracy_threshold
-    result = judge(found, threshold, flags(found, reference, options.seed), options.resamples, options.seed)
+    models = domain_models(reference, options.directions, options.seed)
+    result = judge(found, threshold, flags(found, models), options.resamples, options.seed)
     record = {
         "command": shlex.join(["python", "tools/domain_check.py", *sys.argv[1:]]),
         "checkpoint": {"name": checkpoint.metadata.name, "file": options.checkpoint.name,
@@ -201,6 +196,9 @@ def main() -> None:
         "condition": options.condition,
         "manifest_digest": chosen.digest(),
         "reference": {"split": options.trained_on, "pictures": len(trained_on), "digest": trained_on.digest()},
+        "domain_models": {name: {"fitted": model.n_fitted, "held_out": len(model.distances), "limit": model.limit,
+                                 "share": model.share, "json_bytes": len(model.model_dump_json())}
+                          for name, model in models.items()},
         "bootstrap": {"seed": options.seed, "resamples": options.resamples, "level": LEVEL},
         **result,
         "environment": describe_environment(),

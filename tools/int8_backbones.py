@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.environment import describe_environment
-from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.conditions import CONDITIONS, contexts_of
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.binary import auroc
@@ -75,7 +75,11 @@ def fitting_tensors(backbone: str, start: Path, out: Path) -> int:
 def crops_of(manifest: Manifest) -> np.ndarray:
     """Middle crops under the alike condition. Returns f32[N, 3, 256, 256]."""
     alike, preprocessing = CONDITIONS["alike"], Preprocessing()
-    found = [preprocessing.crops(alike.apply(decode(manifest.file(row)).pixels)) for row in range(len(manifest))]
+    contexts = contexts_of(manifest)
+    found = [
+        preprocessing.crops(alike.apply(decode(manifest.file(row)).pixels, contexts[row]))
+        for row in range(len(manifest))
+    ]
     return np.concatenate([crops[len(crops) // 2][None] for crops in found])
 
 

@@ -11,19 +11,23 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import card_figures
+import numpy as np
 import pandas as pd
 
 from tristream.detectors.checkpoint import read_metadata
+from tristream.evaluation.comparison import compare
 from tristream.evaluation.figures import Figure, Pictures, Stored, compute_figures, read_conditions
-from tristream.evaluation.summary import Summary, compare, matched_auroc
+from tristream.evaluation.summary import Summary, matched_auroc
 from tristream.evaluation.text import figure_text
+from tristream.metadata import ModelMetadata
 from tristream.runtime.benchmark_report import BenchmarkReport
 from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE
-from tristream.runtime.verdict import Thresholds, decide
+from tristream.runtime.verdict import Domain, Thresholds, Verdict, decide
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -181,24 +185,43 @@ def matched() -> str:
     return table(["pair", "n", *CONDITIONS.values()], rows)
 
 
+@cache
+def shipped() -> ModelMetadata:
+    """What travels with the shipped detector."""
+    return read_metadata(CARD.with_name("detector.safetensors"))
+
+
+@cache
 def stored() -> Stored:
     """The thresholds of the shipped detector, those of the verdicts at the default rates."""
-    found = read_metadata(CARD.with_name("detector.safetensors")).calibration
+    found, domain = shipped().calibration, shipped().domain
     assert found is not None
     verdicts = Thresholds(fake=found.fake_threshold(FALSE_ALARM_RATE), real=found.real_threshold(MISS_RATE))
-    return Stored(found.balanced_accuracy_threshold, verdicts)
+    return Stored(found.balanced_accuracy_threshold, verdicts, None if domain is None else domain.limit)
+
+
+def verdicts_of(scored: pd.DataFrame, suffix: str = "") -> list[Verdict]:
+    """What `predict` calls every row that has a score, by that and by its distance from the training pictures.
+
+    Raises ValidationError where the shipped detector has a domain model and the distances were not recorded.
+    """
+    rows, limit = scored.dropna(subset=[f"logit{suffix}"]), stored().distance_limit
+    distances = rows.get(f"distance{suffix}", pd.Series(np.nan, index=rows.index)).astype(float)
+    domains = [None if limit is None else Domain(distance=distance, limit=limit) for distance in distances]
+    return [
+        decide(float(logit), stored().verdicts, domain=domain).verdict
+        for logit, domain in zip(rows[f"logit{suffix}"], domains, strict=True)
+    ]
 
 
 def verdicts() -> str:
     """How often each verdict is given at the default rates, by label."""
-    thresholds = stored().verdicts
     rows = []
     for pictures, words in SETS.items():
         scored = predictions("shipped", pictures)
         for condition, name in CONDITIONS.items():
             for label, side in enumerate(("real", "fake")):
-                logits = scored[(scored["condition"] == condition) & (scored["label"] == label)]["logit"].dropna()
-                found = [decide(float(logit), thresholds).verdict for logit in logits]
+                found = verdicts_of(scored[(scored["condition"] == condition) & (scored["label"] == label)])
                 shares = [f"{found.count(v) / len(found):.1%}" for v in ("likely_fake", "likely_real", "unsure")]
                 rows.append([words, name, f"{side} ({len(found)})", *shares])
     return table(["pictures", "condition", "truly", "likely_fake", "likely_real", "unsure"], rows)
@@ -305,17 +328,16 @@ def streams() -> str:
 def parity() -> str:
     """What the int8 export changed: logits and verdicts of the same pictures."""
     rows = []
-    thresholds = stored().verdicts
     for pictures, words in SETS.items():
         if not is_recorded("shipped-int8", pictures):
             continue
         keys = ["id", "path", "condition"]
-        both = predictions("shipped", pictures).merge(predictions("shipped-int8", pictures), on=keys).dropna()
+        both = predictions("shipped", pictures).merge(predictions("shipped-int8", pictures), on=keys)
+        both = both.dropna(subset=["logit_x", "logit_y"])
         for condition, name in CONDITIONS.items():
-            pairs = both[both["condition"] == condition][["logit_x", "logit_y"]].astype(float)
-            change = (pairs["logit_x"] - pairs["logit_y"]).abs()
-            verdicts = [[decide(logit, thresholds).verdict for logit in pairs[c]] for c in pairs]
-            changed = sum(a != b for a, b in zip(*verdicts, strict=True))
+            pairs = both[both["condition"] == condition]
+            change = (pairs["logit_x"].astype(float) - pairs["logit_y"].astype(float)).abs()
+            changed = sum(a != b for a, b in zip(verdicts_of(pairs, "_x"), verdicts_of(pairs, "_y"), strict=True))
             cells = [f"{change.mean():.4f}", f"{change.max():.4f}", f"{changed} ({changed / len(pairs):.2%})"]
             rows.append([words, name, str(len(pairs)), *cells])
     return table(["pictures", "condition", "n", "mean change of the logit", "largest", "verdicts changed"], rows)
@@ -352,6 +374,21 @@ def domain_check() -> str:
     return f"{plain}.\n\n" + table(["set last", "how many", "change of AURC [95 % interval]", "improves"], rows)
 
 
+def looked_at() -> str:
+    """What the verdicts of the tables rest on."""
+    if shipped().domain is None:
+        return "Only the score is looked at"
+    return "The score and the distance from the training pictures are looked at (AURC answers far pictures last)"
+
+
+def domain_rule() -> str:
+    """What `predict` does on pictures that are unlike the training pictures."""
+    domain = shipped().domain
+    if domain is None:
+        return "**`predict` does not do that yet**; its verdicts on such pictures are surer than they should be."
+    return f"`predict` therefore calls them `unsure`, with the reason `far_from_training_data`: {domain.words}."
+
+
 def commands() -> str:
     """The commands whose records this card is made from."""
     lines = [record(f"{d}/{s}/record.json")["command"] for d in DETECTORS for s in SETS if is_recorded(d, s)]
@@ -382,6 +419,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "parity": parity,
     "speed": speed,
     "domain_check": domain_check,
+    "domain_rule": domain_rule,
+    "looked_at": looked_at,
     "failures": failures,
     "commands": commands,
     "environment": environment,

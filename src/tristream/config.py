@@ -54,18 +54,23 @@ def parse_yaml(text: str, origin: str = "configuration") -> Any:
         raise ConfigError(f"{origin}: not valid YAML: {error}") from None
 
 
-def load_config(model: type[M], path: Path | None, overrides: Sequence[str] = ()) -> M:
-    """Read a YAML file, apply `a.b=c` overrides and validate. Raises ConfigError that names the file and the key."""
-    values: Any = {}
-    if path is not None:
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such configuration file")
-        values = parse_yaml(path.read_text(encoding="utf-8"), str(path)) or {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values, found {type(values).__name__}")
+def load_config(model: type[M], path: Path | Sequence[Path] | None, overrides: Sequence[str] = ()) -> M:
+    """Read a YAML file, apply `a.b=c` overrides and validate. Raises ConfigError that names the file and the key.
+
+    path: of several files, a later one is laid over those before: sections key by key, all else as a whole.
+    """
+    paths = [path] if isinstance(path, Path) else list(path or ())
+    values: dict[str, Any] = {}
+    for one in paths:
+        if not one.is_file():
+            raise ConfigError(f"{one}: no such configuration file")
+        read = parse_yaml(one.read_text(encoding="utf-8"), str(one)) or {}
+        if not isinstance(read, dict):
+            raise ConfigError(f"{one}: expected a mapping of keys to values, found {type(read).__name__}")
+        _lay_over(values, read)
     for override in overrides:
         _apply(values, override)
-    return validate(model, values, str(path) if path else "configuration")
+    return validate(model, values, ", ".join(map(str, paths)) or "configuration")
 
 
 def validate(model: type[M], values: Mapping[str, Any], origin: str) -> M:
@@ -77,6 +82,14 @@ def validate(model: type[M], values: Mapping[str, Any], origin: str) -> M:
             f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']} (got {e['input']!r})" for e in error.errors()
         ]
         raise ConfigError(f"{origin} does not fit {model.__name__}:\n" + "\n".join(lines)) from None
+
+
+def _lay_over(values: dict[str, Any], later: Mapping[str, Any]) -> None:
+    for key, value in later.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _lay_over(values[key], value)
+        else:
+            values[key] = value
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -16,6 +16,7 @@ from tristream.config import StrictModel, validate
 from tristream.errors import CheckpointError, ConfigError
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
+from tristream.metrics.domain import DomainModel
 
 FORMAT_VERSION = 1
 METADATA_KEY = "tristream"
@@ -36,6 +37,14 @@ class ModelMetadata(StrictModel):
     config: dict[str, Any]
     preprocessing: Preprocessing = Preprocessing()
     calibration: Calibration | None = None
+    domain: DomainModel | None = None
+    """Of the pictures that it was trained on; None for a detector without tokens, or one that was not calibrated."""
+    initialisation: str = ""
+    """What the weights were before training, in words: ImageNet, CLIP, random, a file, or the detector fine-tuned."""
+    deviations: tuple[str, ...] = ()
+    """Where the detector departs from the paper whose name it carries."""
+    seed: int | None = None
+    """Of the training run; None where it was not recorded."""
     training_data_sha256: str = ""
     """Digest of the manifest's rows that were trained on."""
     licence: str = ""

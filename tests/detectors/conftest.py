@@ -13,6 +13,9 @@ SMALL: dict[str, dict[str, object]] = {
         "width": 32,
         "options": {name: {"weights": "none"} for name in ("spatial", "frequency", "semantic")},
     },
+    "cnndetect": {"backbone": "resnet18", "weights": "none"},
+    "xception": {"weights": "none"},
+    "f3net": {"weights": "none", "image_size": 64},
     "univfd": {"backbone": "vit_tiny_patch16_224", "weights": "none", "embedding": 32},
 }
 """Options that make a detector quick to build; one that is not listed is built with its defaults, without weights."""

@@ -12,17 +12,19 @@ from PIL import Image
 
 from tests.conftest import BrightnessSession
 from tests.detectors.conftest import SMALL, small_detector
+from tests.planted import planted_domain
 from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
-from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS
+from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS, PictureContext
 from tristream.evaluation.record import evaluate_checkpoint
-from tristream.evaluation.runner import evaluate, score_manifest
+from tristream.evaluation.runner import Fitted, evaluate, score_manifest
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 
 SMALL_CROPS = Preprocessing(short_side=64, crop=64)
+ANY = PictureContext("", 0)
 
 
 @pytest.fixture
@@ -62,10 +64,20 @@ def test_batches_and_workers_change_nothing(manifest: Manifest) -> None:
     pd.testing.assert_frame_equal(one, many)
 
 
+def test_distances_are_recorded_where_there_is_a_domain_model(manifest: Manifest) -> None:
+    table = score_manifest(
+        BrightnessSession(), SMALL_CROPS, manifest, CONDITIONS["delivered"], domain=planted_domain((1.0, 2.0))
+    )
+    assert table["distance"].isna().tolist() == [False] * 24 + [True]
+    assert table["distance"][:24].between(10, 25).all(), "pixels that deviate by 20 grey levels, rescaled"
+    without = score_manifest(BrightnessSession(), SMALL_CROPS, manifest, CONDITIONS["delivered"])
+    assert without["distance"].isna().all()
+
+
 def test_evaluate_writes_predictions_metrics_and_a_record(manifest: Manifest, tmp_path: Path) -> None:
     out = tmp_path / "out"
     session = BrightnessSession()
-    summary = evaluate(session, SMALL_CROPS, None, manifest, out, {"command": "test"}, resamples=50)
+    summary = evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"command": "test"}, resamples=50)
     assert (out / "DONE").is_file()
     predictions = pd.read_parquet(out / "predictions.parquet")
     assert predictions.groupby("condition").size().to_dict() == {"delivered": 25, "alike": 25}
@@ -90,27 +102,27 @@ def test_an_interrupted_evaluation_goes_on_and_another_run_is_not_overwritten(
             return super().run(pixels)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(Interrupted(), SMALL_CROPS, None, manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
+        evaluate(Interrupted(), SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
     assert not (out / "DONE").exists()
     session = BrightnessSession()
-    evaluate(session, SMALL_CROPS, None, manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
+    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
     assert sum(session.batch_sizes) == 24, "only the second condition was scored again"
     with pytest.raises(ManifestError, match="checkpoint differ"):
-        evaluate(session, SMALL_CROPS, None, manifest, out, {"checkpoint": "b"}, resamples=10)
+        evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "b"}, resamples=10)
 
 
 def test_alike_gives_both_classes_the_same_sizes_and_codec() -> None:
     rng = np.random.default_rng(0)
     for shape in ((1000, 700, 3), (240, 300, 3), (90, 90, 3)):
-        treated = CONDITIONS["alike"].apply(rng.integers(0, 256, shape, dtype=np.uint8))
+        treated = CONDITIONS["alike"].apply(rng.integers(0, 256, shape, dtype=np.uint8), ANY)
         assert min(treated.shape[:2]) <= min(ALIKE_SHORT_SIDE, round(0.8 * min(shape[:2])))
     flat = np.full((100, 100, 3), 77, np.uint8)
-    assert np.abs(CONDITIONS["alike"].apply(flat).astype(int) - 77).max() <= 2
+    assert np.abs(CONDITIONS["alike"].apply(flat, ANY).astype(int) - 77).max() <= 2
 
 
 def test_delivered_is_bit_identical() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
-    assert np.array_equal(CONDITIONS["delivered"].apply(pixels), pixels)
+    assert np.array_equal(CONDITIONS["delivered"].apply(pixels, ANY), pixels)
 
 
 def checkpoint(path: Path) -> Path:
@@ -126,21 +138,16 @@ def checkpoint(path: Path) -> Path:
 
 
 def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest, tmp_path: Path) -> None:
-    source = checkpoint(tmp_path / "small.safetensors")
+    source = leaning_right(checkpoint(tmp_path / "small.safetensors"), manifest.split("reserved"))
     out = tmp_path / "calibrated.safetensors"
-    table = score_manifest_of(source, manifest.split("reserved"))
-    fakes_higher = table[table["label"] == 1]["logit"].mean() > table[table["label"] == 0]["logit"].mean()
-    if not fakes_higher:  # a random detector may lean the other way: turn its last layer round
-        loaded = load_checkpoint(source)
-        for parameter in loaded.detector.fusion.classifier[2].parameters():
-            parameter.data.neg_()
-        save_checkpoint(source, loaded.detector, loaded.metadata)
-    calibration = calibrate_checkpoint(
+    stored = calibrate_checkpoint(
         source, tmp_path / "manifest.csv", "reserved", out, name="named", half=True, condition="delivered"
     )
-    stored = load_checkpoint(out).metadata
-    assert stored.calibration == calibration
+    calibration = stored.calibration
+    assert calibration is not None
+    assert stored == load_checkpoint(out).metadata
     assert stored.name == "named"
+    assert stored.domain is None, "there is no split named train"
     assert len(calibration.real_logits) == len(calibration.fake_logits) == 12
     assert (
         "12 real pictures of 1 photo sources and 12 fakes of 1 generators, 1 of which other splits hold"
@@ -150,6 +157,17 @@ def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest,
     assert sorted(again[again["label"] == 0]["logit"]) == pytest.approx(calibration.real_logits, abs=1e-5)
     with pytest.raises(ManifestError, match="cannot be read"):
         calibrate_checkpoint(source, tmp_path / "manifest.csv", "test", out)
+
+
+def leaning_right(path: Path, manifest: Manifest) -> Path:
+    """A random detector may lean the other way: turn its last layer round, so that fakes score above reals."""
+    table = score_manifest_of(path, manifest)
+    if table[table["label"] == 1]["logit"].mean() < table[table["label"] == 0]["logit"].mean():
+        loaded = load_checkpoint(path)
+        for parameter in loaded.detector.fusion.classifier[2].parameters():
+            parameter.data.neg_()
+        save_checkpoint(path, loaded.detector, loaded.metadata)
+    return path
 
 
 def score_manifest_of(path: Path, manifest: Manifest) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 
 from tristream.errors import UsageError
 from tristream.evaluation.figures import MEASURES
-from tristream.evaluation.summary import Figure, Row, Summary, compare, matched_auroc, summarise
+from tristream.evaluation.summary import Figure, Row, Summary, matched_auroc, summarise
 from tristream.metrics import binary
 from tristream.runtime.verdict import Thresholds
 
@@ -75,6 +75,37 @@ def test_overall_figures_are_those_of_the_metrics_with_intervals() -> None:
     rare = row.figures["tpr_at_1_percent_fpr"]
     assert (rare.value, rare.low) == (None, None)
     assert rare.reason == "a false-positive rate of 0.01 needs at least 1000 reals, there are 120"
+
+
+def test_far_pictures_are_not_answered_and_come_last() -> None:
+    """Planted: every fourth picture is far, and its logit is turned round."""
+    table = synthetic()
+    far = np.arange(len(table)) % 4 == 0
+    table["distance"] = np.where(far, 9.0, 1.0)
+    table.loc[far, "logit"] = 0.5 - table.loc[far, "logit"]
+    limited = {"balanced_accuracy_threshold": 0.25, "verdict_thresholds": VERDICTS, "resamples": 50}
+    summary = summarise(table, distance_limit=5.0, **limited)
+    plain, checked = (s.conditions["clean"].overall.figures for s in (summarise(table, **limited), summary))
+    assert summary.distance_limit == 5.0
+    reals = table[table.label == 0]
+    assert checked["false_alarm_rate"].value == pytest.approx(((reals.logit > 1.5) & (reals.distance < 5)).mean())
+    answered = ((reals.logit > 1.5) | (reals.logit < -1.0)) & (reals.distance < 5)
+    assert checked["real_coverage"].value == pytest.approx(answered.mean())
+    assert checked["selective_error"].value < plain["selective_error"].value
+    assert checked["area_under_risk_coverage"].value < plain["area_under_risk_coverage"].value - 0.02
+    assert checked["auroc"] == plain["auroc"], "the ranking of scores is another question"
+
+
+def test_a_limit_without_recorded_distances_is_no_number() -> None:
+    figures = (
+        summarise(
+            synthetic(), balanced_accuracy_threshold=0.25, verdict_thresholds=VERDICTS, distance_limit=5.0, resamples=50
+        )
+        .conditions["clean"]
+        .overall.figures
+    )
+    assert figures["coverage"].value is None
+    assert figures["coverage"].reason == "the detector has a domain model, but distances were not recorded"
 
 
 def test_a_generator_is_compared_with_all_reals_and_a_source_with_all_fakes() -> None:
@@ -215,50 +246,6 @@ def test_tables_that_are_not_predictions_are_refused() -> None:
     table.loc[3, "logit"] = np.inf
     with pytest.raises(UsageError, match="not finite"):
         summary_of(table)
-
-
-def test_compare_finds_the_better_detector_whatever_the_order_of_rows() -> None:
-    a = synthetic(conditions=("clean", "JPEG 50"))
-    b = a.copy()
-    b["logit"] += np.random.default_rng(1).normal(0, 2, len(b))
-    comparison = compare(a, b.sample(frac=1, random_state=0), resamples=200)
-    clean = comparison.conditions["clean"]
-    assert clean.auroc_a.value == summary_of(a).conditions["clean"].overall.figures["auroc"].value
-    assert clean.auroc_b.value == summary_of(b).conditions["clean"].overall.figures["auroc"].value
-    assert_interval(clean.difference)
-    assert clean.difference.low is not None
-    assert clean.difference.low > 0
-    assert clean.p_value == pytest.approx(2 / 201)
-    assert (clean.n_real, clean.n_fake, clean.n_failed) == (120, 200, 0)
-    assert type(comparison).model_validate_json(comparison.model_dump_json()) == comparison
-
-
-def test_compare_uses_the_pictures_that_both_have_scored() -> None:
-    a, b = synthetic(), synthetic(seed=1)
-    for table, failed in ((a, ["gan-0", "film-0"]), (b, ["gan-0", "swap-5"])):
-        table.loc[table.id.isin(failed), "logit"] = np.nan
-        table.loc[table.id.isin(failed), "error"] = "truncated"
-    clean = compare(a, b, resamples=50).conditions["clean"]
-    assert (clean.n_real, clean.n_fake, clean.n_failed) == (119, 198, 3)
-
-
-def test_compare_refuses_different_pictures_labels_and_conditions() -> None:
-    a = synthetic()
-    with pytest.raises(UsageError, match="1 pictures are in one table only, such as phone-0"):
-        compare(a, a[a.id != "phone-0"])
-    with pytest.raises(UsageError, match="two labels"):
-        compare(a, a.assign(label=a.label.where(a.id != "gan-3", 0)))
-    with pytest.raises(UsageError, match="JPEG 50"):
-        compare(a, synthetic(conditions=("clean", "JPEG 50")))
-    with pytest.raises(UsageError, match="gan-1 stands there twice"):
-        compare(a, pd.concat([a, a[a.id == "gan-1"]]))
-
-
-def test_compare_of_one_class_is_null_with_the_reason() -> None:
-    a = synthetic()
-    clean = compare(a[a.label == 1], a[a.label == 1], resamples=50).conditions["clean"]
-    assert clean.difference == Figure(reason="no real pictures")
-    assert clean.p_value is None
 
 
 def test_matched_auroc_takes_only_the_named_pictures() -> None:

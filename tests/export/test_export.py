@@ -11,14 +11,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.planted import planted_domain
 from tristream.cli.app import app
 from tristream.errors import CheckpointError, UsageError
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import Calibration
+from tristream.metrics.domain import fit_domain
 from tristream.runtime import engines
 from tristream.runtime.light_session import LightSession
-from tristream.runtime.session import Float32
+from tristream.runtime.session import Float32, Scores
 
 torch = pytest.importorskip("torch", reason="needs the research extra")
 
@@ -27,6 +29,7 @@ from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint  # n
 from tristream.detectors.multistream.spectral import SpectralMask  # noqa: E402
 from tristream.export.checkpoint import export_checkpoint  # noqa: E402
 from tristream.export.onnx import export_onnx  # noqa: E402
+from tristream.export.parity import verdicts_changed  # noqa: E402
 from tristream.export.spectral import SpectralProducts  # noqa: E402
 from tristream.runtime.torch_session import TorchSession  # noqa: E402
 
@@ -71,7 +74,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     metadata = ModelMetadata(
         name="small", detector="multistream", config=config, preprocessing=preprocessing, calibration=calibration
     )
-    save_checkpoint(path, detector, metadata)
+    drawn = np.random.default_rng(2).random((60, 3, SIZE, SIZE), np.float32)
+    tokens = TorchSession(detector).run(drawn).tokens_BSD
+    assert tokens is not None
+    domain = fit_domain(tokens.reshape(60, -1), np.arange(60) % 2, np.arange(60), source="drawn", directions=8)
+    save_checkpoint(path, detector, metadata.model_copy(update={"domain": domain}))
     return path
 
 
@@ -112,6 +119,33 @@ def test_the_exported_file_says_what_the_checkpoint_says(checkpoint: Path, fp32:
     np.testing.assert_allclose(found.stream_weights_BS, expected.stream_weights_BS, atol=1e-3)
     assert light.stream_names == ("spatial", "frequency", "semantic")
     assert light.metadata == load_checkpoint(checkpoint).metadata
+    assert expected.tokens_BSD is not None
+    assert found.tokens_BSD is not None
+    assert found.tokens_BSD.shape == (7, 3, 32)
+    assert expected.tokens_BSD.std(axis=0).mean() > 1e-3
+    np.testing.assert_allclose(found.tokens_BSD, expected.tokens_BSD, atol=1e-3)
+
+
+def test_the_exported_file_measures_the_same_distances(checkpoint: Path, fp32: Path) -> None:
+    light, heavy = engines.load(fp32), engines.load(checkpoint, "cpu")
+    random = np.random.default_rng(3)
+    for pixels in (random.integers(0, 256, (72, 72, 3), np.uint8), np.zeros((72, 160, 3), np.uint8)):  # 1 and 3 crops
+        found, expected = (p.predict(pixels, false_alarm_rate=0.1, stability=0).domain for p in (light, heavy))
+        assert found is not None
+        assert expected is not None
+        assert found.limit == expected.limit
+        assert found.distance == pytest.approx(expected.distance, rel=0.02)
+
+
+def test_a_crop_that_is_far_for_one_of_the_two_changes_its_verdict(checkpoint: Path) -> None:
+    metadata = load_checkpoint(checkpoint).metadata.model_copy(update={"domain": planted_domain((1.0, 2.0))})
+
+    def scored(*distances: float) -> list[Scores]:
+        logits = np.full(1, 9.0, np.float32)
+        return [Scores(logits, None, np.array([[[distance], [0]]], np.float32)) for distance in distances]
+
+    assert verdicts_changed(metadata, scored(0, 1, 1, 3), scored(0, 1.5, 3, 4)) == 1
+    assert verdicts_changed(metadata.model_copy(update={"calibration": None}), scored(1), scored(3)) is None
 
 
 def test_a_logit_depends_neither_on_batch_mates_nor_on_threads(fp32: Path, crops: Float32) -> None:

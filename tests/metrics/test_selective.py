@@ -7,8 +7,8 @@ import pytest
 
 from tristream.errors import UndefinedMetricError
 from tristream.metrics import binary
-from tristream.metrics.selective import RiskCoverage, answer_rates, answers, reliability
-from tristream.runtime.verdict import Thresholds, decide
+from tristream.metrics.selective import RiskCoverage, answer_rates, answers, confidence, reliability
+from tristream.runtime.verdict import Domain, Thresholds, decide
 
 ONCE = np.ones((1, 8))
 LOGIT = [-3.0, -2.0, 0.5, 2.0, -2.5, -0.5, 1.5, 3.0]
@@ -22,6 +22,16 @@ def test_answers_are_the_verdicts(thresholds: Thresholds) -> None:
     found = answers(logits, thresholds.fake, thresholds.real)
     assert [called[answer] for answer in found.tolist()] == [decide(x, thresholds).verdict for x in logits.tolist()]
     assert set(found.tolist()) == {-1, 0, 1}
+    domains = [Domain(distance=float(i % 3), limit=1.0) for i in range(logits.size)]
+    found = answers(logits, thresholds.fake, thresholds.real, [domain.far for domain in domains])
+    decided = [decide(x, thresholds, domain=d).verdict for x, d in zip(logits.tolist(), domains, strict=True)]
+    assert [called[answer] for answer in found.tolist()] == decided
+
+
+def test_far_pictures_are_the_least_confident_and_keep_their_order() -> None:
+    found = confidence([5.0, -1.0, 0.0, 7.0], 1.0, [True, False, False, True])
+    assert np.argsort(-found).tolist() == [1, 2, 3, 0]
+    assert confidence([], 1.0, []).tolist() == []
 
 
 def test_rates_of_a_planted_table() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.planted import planted_domain, planted_metadata
 from tristream.errors import CheckpointError
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
@@ -55,6 +56,20 @@ def test_it_says_what_the_checkpoint_holds(checkpoint: Path) -> None:
     assert "19 synthetic reals and 19 synthetic fakes" in words["calibration"]
     assert "likely_fake above logit 2.00: at most 5 % of real pictures, measured, not guaranteed" in words["thresholds"]
     assert words["model card"].startswith("none")
+
+
+def test_the_domain_check_is_told_or_told_to_be_missing(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, session: Session
+) -> None:
+    assert describe(checkpoint).domain is None
+    assert "not checked" in dict(lines(describe(checkpoint)))["domain"]
+    plant(monkeypatch, session, planted_metadata("checked", domain=planted_domain((1.0, 2.0))))
+    info = describe(checkpoint)
+    assert info.domain is not None
+    assert (info.domain.limit, info.domain.held_out, info.domain.fitted, info.domain.directions) == (2.0, 2, 20, 1)
+    assert dict(lines(info))["domain"].startswith(
+        "unsure beyond distance 2.00, within which 95 % of 2 training pictures"
+    )
 
 
 def test_the_card_lies_beside_the_weights(checkpoint: Path) -> None:

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.planted import planted_metadata
-from tristream.errors import UsageError
+from tests.planted import planted_domain, planted_metadata
+from tristream.errors import CheckpointError, UsageError
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Prediction, Predictor
 from tristream.runtime.session import Float32, Scores
-from tristream.runtime.verdict import Reason
+from tristream.runtime.verdict import Domain, Reason
 
 Picture = Callable[..., Path]
 BLACK, GREY, WHITE = 0, 128, 255
@@ -47,8 +47,8 @@ def test_one_picture_gives_the_whole_record(predictor: Predictor, picture: Pictu
 
 def test_the_fields_of_the_record_are_those_of_the_architecture_and_words_and_origin() -> None:
     fields = (
-        "path sha256 verdict reasons explanation probability_fake logit thresholds stream_weights stability frames "
-        "origin model error"
+        "path sha256 verdict reasons explanation probability_fake logit thresholds stream_weights stability domain "
+        "frames origin model error"
     )
     assert " ".join(Prediction.model_fields) == fields
 
@@ -223,6 +223,38 @@ def test_a_verdict_that_a_re_encoded_copy_does_not_get_becomes_unsure(calibratio
         "those of the delivered one"
     )
     assert f"{tested.stability.flips} of 3 re-encoded copies do not" in tested.explanation
+
+
+def test_a_picture_unlike_the_training_pictures_is_unsure_and_says_so(
+    session: object, calibration: Calibration, picture: Picture, tmp_path: Path
+) -> None:
+    """Planted: the distance is the spread of the grey levels, 2 at most among the training pictures."""
+    metadata = planted_metadata("brightness", calibration, domain=planted_domain((1.0, 2.0)))
+    predictor = Predictor(session, metadata)  # type: ignore[arg-type]
+    lines = np.full((300, 300, 3), WHITE, np.uint8)
+    lines[::4] = 200
+    Image.fromarray(lines).save(tmp_path / "lines.png")
+    flat, far, gone, black = predictor.predict_many(
+        [picture("flat.png", WHITE), tmp_path / "lines.png", tmp_path / "gone.png", picture("black.png", BLACK)],
+        stability=1,
+    )
+    assert (flat.verdict, black.verdict, gone.domain) == ("likely_fake", "likely_real", None)
+    assert flat.domain == Domain(distance=0.0, limit=2.0)
+    assert far.domain is not None
+    assert far.domain.distance > 10
+    assert (far.verdict, far.reasons[0]) == ("unsure", Reason.FAR_FROM_TRAINING_DATA)
+    assert "95 % of 2 training pictures lie within 2.0" in far.explanation
+    without = Predictor(session, planted_metadata("brightness", calibration))  # type: ignore[arg-type]
+    alone = without.predict(tmp_path / "lines.png", stability=0)
+    assert (alone.verdict, alone.domain, alone.logit) == ("likely_fake", None, far.logit)
+
+
+def test_an_engine_that_hides_its_tokens_from_the_domain_check_is_an_error(
+    calibration: Calibration, picture: Picture
+) -> None:
+    metadata = planted_metadata("sharpness", calibration, domain=planted_domain((1.0, 2.0)))
+    with pytest.raises(CheckpointError, match="gives no tokens"):
+        Predictor(SharpnessSession(), metadata).predict(picture("a.png"))
 
 
 def test_the_re_test_is_repeatable_and_depends_on_the_picture(calibration: Calibration, tmp_path: Path) -> None:

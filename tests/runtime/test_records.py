@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.planted import planted_metadata
+from tests.planted import planted_domain, planted_metadata
 from tristream.errors import UsageError
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Prediction, Predictor
 from tristream.runtime.records import meaning, opened, write_csv, write_json, write_table
+from tristream.runtime.session import Session
 
 Picture = Callable[..., Path]
 ODD = 'line\nbreak, "quoted" \x1b[31m ünï.png'
@@ -81,6 +82,18 @@ def test_the_table_says_why_and_shows_no_control_characters(records: list[Predic
     assert "mostly from the bright stream" in text
     (note,) = [line for line in text.splitlines() if "note:" in line]
     assert note.strip() == "note: the file names a program: 'drawn'"
+
+
+def test_the_domain_check_stands_in_csv_and_below_the_table(
+    session: Session, calibration: Calibration, picture: Picture
+) -> None:
+    metadata = planted_metadata("brightness", calibration, domain=planted_domain((1.0, 2.0)))
+    checked, stream = Predictor(session, metadata), io.StringIO()
+    write_csv(checked.predict_many([picture("white.png", 255)]), stream, ("bright", "dark"))
+    (row,) = csv.DictReader(io.StringIO(stream.getvalue()))
+    assert (float(row["distance"]), float(row["distance_limit"])) == (0.0, 2.0)
+    assert "95 % of 2 training pictures lie within distance 2.0 of 20 others: drawn" in meaning(checked, 0.05, 0.1)
+    assert "unlike" not in meaning(Predictor(session, planted_metadata("brightness", calibration)), 0.05, 0.1)
 
 
 def calibrated(calibration: Calibration, **known: object) -> Predictor:

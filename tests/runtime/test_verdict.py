@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.planted import planted_domain
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.verdict import (
     MIN_SHORTER_SIDE,
+    Domain,
     Evidence,
     Reason,
     Thresholds,
@@ -52,6 +54,24 @@ def test_a_small_picture_is_unsure_however_clear_its_score() -> None:
     assert decide(9.0, APART, MIN_SHORTER_SIDE - 1) == ("unsure", (Reason.PICTURE_TOO_SMALL,))
     assert decide(9.0, None, 1).reasons == (Reason.NOT_CALIBRATED, Reason.PICTURE_TOO_SMALL)
     assert decide(9.0, APART, 1, flips=3).reasons == (Reason.PICTURE_TOO_SMALL,)
+
+
+def test_a_picture_far_from_the_training_pictures_is_unsure_however_clear_its_score() -> None:
+    near, far = Domain(distance=3.0, limit=3.0), Domain(distance=3.1, limit=3.0)
+    assert decide(9.0, APART, domain=near).verdict == "likely_fake"
+    assert decide(9.0, APART, domain=far) == ("unsure", (Reason.FAR_FROM_TRAINING_DATA,))
+    assert decide(0.0, APART, domain=far, flips=2).reasons == (Reason.FAR_FROM_TRAINING_DATA,)
+    assert decide(9.0, APART, 1, domain=far).reasons == (Reason.PICTURE_TOO_SMALL, Reason.FAR_FROM_TRAINING_DATA)
+
+
+def test_how_far_is_said_in_the_numbers_of_the_checkpoint() -> None:
+    """Planted: 19 training pictures at 1 to 19, of which 95 % lie within the last."""
+    model = planted_domain(tuple(float(d) for d in range(1, 20)))
+    evidence = Evidence(9.0, APART, domain=Domain(distance=21.26, limit=model.limit), domain_model=model)
+    assert explain(Reason.FAR_FROM_TRAINING_DATA, evidence) == (
+        "unlike the pictures that this detector was trained on, its score says little: "
+        "distance 21.3, 95 % of 19 training pictures lie within 19.0"
+    )
 
 
 def test_every_reason_is_worded_in_one_line_of_its_own() -> None:

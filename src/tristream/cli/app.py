@@ -19,6 +19,8 @@ from tristream.cli.evaluate import evaluate
 from tristream.cli.export import export
 from tristream.cli.info import info
 from tristream.cli.predict import predict
+from tristream.cli.report import report
+from tristream.cli.reproduce import reproduce
 from tristream.cli.train import train
 from tristream.errors import TristreamError, UsageError
 
@@ -102,6 +104,8 @@ app.command("audit")(audit)
 app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("evaluate")(evaluate)
+app.command("report")(report)
+app.command("reproduce")(reproduce)
 app.command("export")(export)
 app.command("benchmark")(benchmark)
 app.command("info")(info)

@@ -1,4 +1,4 @@
-"""`tristream calibrate`: fit the probability and store the thresholds' logits in a checkpoint."""
+"""`tristream calibrate`: fit probability and domain, and store them with the thresholds' logits in a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ def calibrate(
     condition: Annotated[
         str, typer.Option("--condition", help="delivered, or alike: all shrunk and re-encoded the same way.")
     ] = "alike",
+    domain: Annotated[
+        bool,
+        typer.Option(
+            "--domain/--no-domain", help="Call pictures unsure that are unlike those which the detector was trained on."
+        ),
+    ] = True,
+    domain_split: Annotated[
+        str | None,
+        typer.Option("--domain-split", help="Pictures that it was trained on.", show_default="train, if there is one"),
+    ] = None,
+    domain_pictures: Annotated[
+        int, typer.Option("--domain-pictures", min=1, help="How many of them are looked at, drawn at random.")
+    ] = 2000,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the calibrated detector.", show_default="unchanged")
     ] = None,
@@ -32,7 +45,8 @@ def calibrate(
     ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Calibrate a checkpoint: Platt scaling at even odds, and the logits from which verdict thresholds are read.
+    """Calibrate a checkpoint: Platt scaling at even odds, the logits from which verdict thresholds are read, and how
+    far from the training pictures is too far to judge.
 
     [bold]Example[/bold]
 
@@ -40,19 +54,25 @@ def calibrate(
     """
     with needs_extra("calibrate", "research"):
         from tristream.evaluation.calibrate import calibrate_checkpoint
+        from tristream.evaluation.domain import DomainPictures
 
     with progress_bar("calibrating") as show:
-        calibration = calibrate_checkpoint(
+        stored = calibrate_checkpoint(
             checkpoint,
             data,
             split,
             output,
             condition=condition,
+            domain=DomainPictures(domain_split, domain_pictures) if domain else None,
             name=name,
             licence=licence,
             half=half,
             device=device,
             progress=show,
         )
+    calibration = stored.calibration
+    assert calibration is not None
     formula = f"P(fake) = sigmoid({calibration.slope:.3f} x logit {calibration.intercept:+.3f})"
     typer.echo(f"{output}: {formula}; calibrated on {calibration.source}")
+    near = "not checked: strange pictures get a verdict, too" if stored.domain is None else stored.domain.words
+    typer.echo(f"domain: {near}")

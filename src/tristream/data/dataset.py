@@ -23,7 +23,7 @@ class ImageBatch(NamedTuple):
     """B pictures of one size."""
 
     pixels: torch.Tensor
-    """f32[B, 3, H, W] in [0, 1], RGB."""
+    """f32[B, 3, H, W] in [0, 1], RGB; or f32[B, E], what a probe's frozen part made of them (training.frozen)."""
     labels: torch.Tensor
     """f32[B], 0 real, 1 fake."""
     rows: torch.Tensor

@@ -8,6 +8,7 @@ from typing import Any
 import timm
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
 from tristream.detectors.base import Normalise
@@ -21,10 +22,7 @@ def create_backbone(name: str, weights: str, *, image_size: int | None = None, f
     image_size: native size of a transformer's position grid in px; any other size is resampled at run time.
     Raises ConfigError for a name that timm does not know, CheckpointError for weights that do not fit.
     """
-    if not timm.is_model(name):
-        raise ConfigError(
-            f"timm has no model '{name}'; `timm.list_models('*{name.split('_')[0]}*')` lists similar names"
-        )
+    settings_of(name)
     options: dict[str, Any] = {"num_classes": features}
     if timm.model_entrypoint(name).__module__ == "timm.models.vision_transformer":
         options |= {"dynamic_img_size": True} | ({"img_size": image_size} if image_size is not None else {})
@@ -32,6 +30,23 @@ def create_backbone(name: str, weights: str, *, image_size: int | None = None, f
     if weights not in ("hub", "none"):
         load_backbone_file(model, Path(weights))
     return model
+
+
+def settings_of(name: str) -> PretrainedCfg:
+    """What timm knows of a model's pretrained weights: input size, mean and deviation, number of outputs, licence.
+
+    name: an architecture, or `architecture.tag` for one set of its weights. Raises ConfigError for a name not known.
+    """
+    if not timm.is_model(name):
+        raise ConfigError(
+            f"timm has no model '{name}'; `timm.list_models('*{name.split('_')[0]}*')` lists similar names"
+        )
+    try:
+        return timm.get_pretrained_cfg(name) or PretrainedCfg()
+    except RuntimeError:
+        architecture, _, tag = name.partition(".")
+        known = ", ".join(model.partition(".")[2] for model in timm.list_pretrained(f"{architecture}.*"))
+        raise ConfigError(f"timm has no weights '{tag}' of {architecture}; there are: {known or 'none'}") from None
 
 
 def load_backbone_file(model: nn.Module, path: Path) -> None:
@@ -50,6 +65,17 @@ def load_backbone_file(model: nn.Module, path: Path) -> None:
         model.load_state_dict({k: v for k, v in tensors.items() if k in wanted or not k.startswith(head)}, strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: does not fit {type(model).__name__}: {str(error)[:400]}") from None
+
+
+def initialisation_of(backbone: str, weights: str) -> str:
+    """What the weights of a backbone learnt on, in words for a table: ImageNet, CLIP, random, or the name of a file."""
+    if weights == "none":
+        return "random"
+    if weights != "hub":
+        return f"file {Path(weights).name}"
+    tag = settings_of(backbone).tag or ""
+    learnt = [word for word, is_it in (("CLIP", "clip" in backbone), ("ImageNet", "in1k" in tag)) if is_it]
+    return " and ".join(learnt) or f"hub {tag}".strip()
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

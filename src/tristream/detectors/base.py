@@ -36,6 +36,10 @@ class DetectorOutput:
 class DetectorConfig(StrictModel):
     """Base of every detector's configuration."""
 
+    initialisation: str = ""
+    """What the weights learnt on before, in words, such as "ImageNet"; empty: as `weights` says, which of a file is its
+    name alone."""
+
 
 class Detector(nn.Module, ABC):
     """A detector of fakes. Subclasses set `config_class` and register themselves in DETECTORS."""
@@ -45,6 +49,10 @@ class Detector(nn.Module, ABC):
     """Names of the S streams; empty for a detector without streams."""
     feature_sizes: Mapping[str, int]
     """Length F of each entry of `DetectorOutput.features`."""
+    initialisation: str
+    """What its weights were before training, in words for a table's column: ImageNet, CLIP, random."""
+    deviations: tuple[str, ...] = ()
+    """Where it departs from the paper whose name it carries, in words for a table's footnote."""
 
     @abstractmethod
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
@@ -53,6 +61,30 @@ class Detector(nn.Module, ABC):
         pixels: f32[B, 3, H, W] in [0, 1], RGB. stream_mask: bool[B, S], True where a stream takes part; a masked stream
         has exactly no influence. Raises ValueError when a row of the mask has no stream left.
         """
+
+    def fuse(self, features: Mapping[str, Tensor], stream_mask: Tensor) -> DetectorOutput:
+        """The part of `forward` that the mask touches, on the features of an earlier call. Arguments as there.
+
+        Raises ValueError for a detector without streams.
+        """
+        raise ValueError(f"{type(self).__name__} has no streams to mask")
+
+
+class Probe(Detector):
+    """A detector whose trained part sees no pixels, only what a frozen part makes of them, which can thus be kept."""
+
+    @abstractmethod
+    def embed(self, pixels: Tensor) -> Tensor:
+        """The frozen part, without gradients. pixels: as in `forward`. Returns f32[B, E]."""
+
+    @abstractmethod
+    def classify(self, embedding: Tensor) -> DetectorOutput:
+        """The trained part. embedding: f32[B, E], of `embed`."""
+
+    def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
+        if stream_mask is not None:
+            raise ValueError(f"{type(self).__name__} has no streams to mask")
+        return self.classify(self.embed(pixels))
 
 
 DETECTORS: Registry[type[Detector]] = Registry("detector")

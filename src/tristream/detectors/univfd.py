@@ -1,32 +1,50 @@
 """UnivFD: a frozen CLIP image tower and one linear layer (Ojha et al., CVPR 2023).
 
-Deviation from the paper: the default tower is ViT-B/16, the paper's is ViT-L/14; any timm CLIP tower serves by name.
-As in the paper's code the embedding is not L2-normalised and the linear layer starts from N(0, 0.02).
+Any CLIP tower that timm has serves by its name, those of open_clip among them; naming it is enough, for the length of
+its embedding and its input size are read from timm: `vit_large_patch14_clip_quickgelu_224.openai` is the paper's (768
+values), `vit_base_patch16_clip_quickgelu_224.openai` the default (512). The tag matters: without `.openai`, timm's
+hub weights for the same tower are those of another training set. A safetensors file with timm's names takes the place
+of the hub.
+
+What the paper leaves open or its code decides, as here: the embedding is the projected one (`encode_image`), not an
+inner layer; it is not L2-normalised; CLIP's mean and deviation; the linear layer starts from N(0, 0.02). Crops of
+another size than the tower's are resampled (bicubic); none are where the config crops at that size, as
+configs/univfd.yaml does. Deviations: see `UnivFD.deviations`.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 from torch.nn import functional as F
 
-from tristream.detectors.backbones import create_backbone, normalisation_of
-from tristream.detectors.base import DETECTORS, Detector, DetectorConfig, DetectorOutput
+from tristream.detectors.backbones import (
+    create_backbone,
+    initialisation_of,
+    normalisation_of,
+    output_features,
+    settings_of,
+)
+from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Probe
+from tristream.detectors.pooled import linear_logit
+
+PAPER_TOWER = "vit_large_patch14_clip_quickgelu_224.openai"
 
 
 class UnivFDConfig(DetectorConfig):
     """The tower and where its weights come from ("hub", "none" or a safetensors file with timm names)."""
 
-    backbone: str = "vit_base_patch16_clip_quickgelu_224"
+    backbone: str = "vit_base_patch16_clip_quickgelu_224.openai"
     weights: str = "hub"
-    embedding: int = 512
-    """Length of the projected image embedding: 512 for ViT-B, 768 for ViT-L/14."""
-    image_size: int = 224
-    """Side in px to which crops are resampled before the tower."""
+    embedding: int | None = Field(None, ge=1)
+    """Length of the projected image embedding; None: the tower's own, 512 for ViT-B, 768 for ViT-L/14."""
+    image_size: int | None = Field(None, ge=16)
+    """Side in px to which crops are resampled before the tower; None: the tower's own."""
 
 
 @DETECTORS.register("univfd")
-class UnivFD(Detector):
+class UnivFD(Probe):
     """Linear probe on CLIP. Only the linear layer is trained."""
 
     config_class = UnivFDConfig
@@ -34,13 +52,16 @@ class UnivFD(Detector):
     def __init__(self, config: UnivFDConfig, *, load_weights: bool = True) -> None:
         super().__init__()
         weights = config.weights if load_weights else "none"
-        self.tower = create_backbone(config.backbone, weights, features=config.embedding).requires_grad_(False).eval()
+        settings = settings_of(config.backbone)
+        projected = config.embedding or settings.num_classes  # timm's word for it; 0 for a tower without projection
+        self.tower = create_backbone(config.backbone, weights, features=projected).requires_grad_(False).eval()
+        self.image_size = config.image_size or settings.input_size[-1]
         self.normalise = normalisation_of(self.tower)
-        self.image_size = config.image_size
-        self.feature_sizes = {"clip": config.embedding}
-        self.classifier = nn.Linear(config.embedding, 1)
-        nn.init.normal_(self.classifier.weight, std=0.02)
-        nn.init.zeros_(self.classifier.bias)
+        self.initialisation = config.initialisation or initialisation_of(config.backbone, config.weights)
+        self.deviations = _deviations(config.backbone)
+        length = projected or output_features(self.tower)
+        self.feature_sizes = {"clip": length}
+        self.classifier = linear_logit(length)
 
     def train(self, mode: bool = True) -> UnivFD:
         super().train(mode)
@@ -55,8 +76,16 @@ class UnivFD(Detector):
             embedding: Tensor = self.tower(self.normalise(pixels))
         return embedding.float()
 
-    def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
-        if stream_mask is not None:
-            raise ValueError("univfd has no streams to mask")
-        embedding = self.embed(pixels)
+    def classify(self, embedding: Tensor) -> DetectorOutput:
+        """One logit of f32[B, embedding]."""
         return DetectorOutput(self.classifier(embedding).squeeze(-1).float(), features={"clip": embedding})
+
+
+def _deviations(backbone: str) -> tuple[str, ...]:
+    trained = (
+        "AdamW with warm-up and cosine decay, averaged weights; the paper: a constant rate",
+        "shorter side resized in testing, too, where the paper crops without resizing",
+    )
+    if backbone == PAPER_TOWER:
+        return trained
+    return (f"the tower is {backbone}; the paper's is OpenAI's CLIP ViT-L/14", *trained)

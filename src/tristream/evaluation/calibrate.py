@@ -1,4 +1,5 @@
-"""Calibration of a checkpoint on pictures whose generators and photo sources nothing trained on."""
+"""Calibration of a checkpoint: thresholds from pictures whose generators and photo sources nothing trained on, and the
+domain model from pictures that it was trained on."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.domain import TRAINING_PICTURES, DomainPictures, fit_on
 from tristream.evaluation.runner import Progress, score_manifest
-from tristream.metrics.calibration import Calibration, fit_calibration
+from tristream.metadata import ModelMetadata
+from tristream.metrics.calibration import fit_calibration
 from tristream.runtime.engines import torch_device
 from tristream.runtime.torch_session import TorchSession
 
@@ -23,17 +26,20 @@ def calibrate_checkpoint(
     output: Path,
     *,
     condition: str = "alike",
+    domain: DomainPictures | None = TRAINING_PICTURES,
     name: str | None = None,
     licence: str | None = None,
     half: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
-) -> Calibration:
+) -> ModelMetadata:
     """Score `split` with the weights as they will be stored, fit, and write a calibrated copy to `output`.
 
     condition: "alike" by default, so that thresholds rest on pictures and not on the sizes and formats in which this
-    split happened to be delivered. What the split shares with others is said in `Calibration.source`. Raises UsageError
-    when `output` is the input, ManifestError when a picture cannot be read: thresholds rest on a whole split.
+    split happened to be delivered. What the split shares with others is said in `Calibration.source`. domain: pictures
+    for the domain model of a detector with streams; without such a split it keeps the one that it has, None drops it.
+    Returns what was stored. Raises UsageError when `output` is the input, ManifestError when a picture cannot be read:
+    thresholds rest on a whole split.
     """
     if output.resolve() == checkpoint.resolve():
         raise UsageError(f"{output}: is the checkpoint to calibrate; write the calibrated one elsewhere")
@@ -47,6 +53,7 @@ def calibrate_checkpoint(
     )
     manifest = Manifest.read(data)
     chosen = manifest.split(split).with_file_columns(["sha256"])
+    drawn = domain.drawn(manifest) if domain and loaded.detector.stream_names else None
     rounded = output.with_name(f".{output.name}.uncalibrated.safetensors")
     try:
         save_checkpoint(rounded, loaded.detector, metadata, half=half)
@@ -54,7 +61,12 @@ def calibrate_checkpoint(
     finally:
         rounded.unlink(missing_ok=True)
     session = TorchSession(stored.detector, torch_device(device))
-    table = score_manifest(session, metadata.preprocessing, chosen, CONDITIONS[condition], progress=progress)
+    total = len(chosen) + (0 if drawn is None else len(drawn))
+
+    def after(before: int) -> Progress | None:
+        return progress and (lambda done, _: progress(before + done, total))
+
+    table = score_manifest(session, metadata.preprocessing, chosen, CONDITIONS[condition], progress=after(0))
     if (failed := table[table["error"] != ""]).size:
         raise ManifestError(f"{len(failed)} pictures of '{split}' cannot be read, the first: {failed['error'].iloc[0]}")
     others = manifest.table[manifest.table["split"] != split]
@@ -66,8 +78,13 @@ def calibrate_checkpoint(
         group_N=groups.tolist(),
         shared=shared,
     )
-    save_checkpoint(output, stored.detector, metadata.model_copy(update={"calibration": calibration}), half=half)
-    return calibration
+    model = None if domain is None else metadata.domain
+    if domain is not None and drawn is not None:
+        treated = CONDITIONS[domain.condition]
+        model = fit_on(session, metadata.preprocessing, drawn, treated, domain.seed, after(len(chosen)))
+    metadata = metadata.model_copy(update={"calibration": calibration, "domain": model})
+    save_checkpoint(output, stored.detector, metadata, half=half)
+    return metadata
 
 
 def _groups(table: pd.DataFrame) -> pd.Series[str]:

@@ -25,6 +25,8 @@ Bool = npt.NDArray[np.bool_]
 Strings = npt.NDArray[np.object_]
 
 LEVEL = 0.95
+CONTENT = "content"
+"""Column of a predictions table: pictures with the same word in it show the same kind of thing."""
 COLUMNS = ("id", "label", "generator", "source", "group", "condition", "logit", "probability", "error")
 
 
@@ -48,6 +50,10 @@ class Pictures:
     group_N: Strings
     logit_N: Float64
     probability_N: Float64
+    distance_N: Float64
+    """From the pictures that the detector was trained on; NaN where it was not measured."""
+    content_N: Strings
+    """What matches fakes with reals: the column CONTENT, or the group where that is empty."""
     failed_N: Bool
 
     def __getitem__(self, chosen: Bool | npt.NDArray[np.intp]) -> Pictures:
@@ -72,7 +78,8 @@ def read_conditions(predictions: pd.DataFrame) -> dict[str, Pictures]:
     """The pictures of each condition of a predictions table, in the table's order of conditions.
 
     A picture without a group is a group of its own; a fake without a generator, or a real without a source, is of
-    "unknown". Raises UsageError for a missing column and for a picture that has neither a logit nor an error.
+    "unknown". Where there is no column `distance`, the detector had no domain model. Raises UsageError for another
+    missing column and for a picture that has neither a logit nor an error.
     """
     if missing := [column for column in COLUMNS if column not in predictions]:
         raise UsageError(f"the predictions table lacks the columns {', '.join(missing)}")
@@ -84,17 +91,22 @@ def read_conditions(predictions: pd.DataFrame) -> dict[str, Pictures]:
         logit, probability = (
             pd.to_numeric(table[c]).to_numpy(np.float64, na_value=np.nan) for c in ("logit", "probability")
         )
+        nowhere = pd.Series(np.nan, index=table.index)
         failed = text["error"] != ""
         if unexplained := int((np.isnan(logit) & ~failed).sum()):
             raise UsageError(f"condition {name}: {unexplained} pictures have neither a logit nor an error")
+        group = np.where(text["group"] == "", "picture " + text["id"], text["group"])
+        content = table.get(CONTENT, pd.Series("", index=table.index)).fillna("").astype(str).to_numpy(object)
         conditions[str(name)] = Pictures(
             id_N=text["id"],
             label_N=table["label"].to_numpy(np.int64),
             generator_N=np.where(text["generator"] == "", "unknown", text["generator"]),
             source_N=np.where(text["source"] == "", "unknown", text["source"]),
-            group_N=np.where(text["group"] == "", "picture " + text["id"], text["group"]),
+            group_N=group,
+            content_N=np.where(content == "", group, content),
             logit_N=logit,
             probability_N=probability,
+            distance_N=pd.to_numeric(table.get("distance", nowhere)).to_numpy(np.float64),
             failed_N=failed,
         )
     return conditions
@@ -102,10 +114,13 @@ def read_conditions(predictions: pd.DataFrame) -> dict[str, Pictures]:
 
 @dataclass(frozen=True)
 class Stored:
-    """Logit thresholds that are stored with a detector, or read from what is; None where there are none."""
+    """Thresholds that are stored with a detector, or read from what is; None where there are none."""
 
     balanced_accuracy: float | None = None
+    """Logit."""
     verdicts: Thresholds | None = None
+    distance_limit: float | None = None
+    """Of the domain model: farther pictures are not answered."""
 
     def balanced(self) -> float:
         """The threshold of best balanced accuracy. Raises UndefinedMetricError where there is none."""
@@ -118,6 +133,17 @@ class Stored:
         if self.verdicts is None:
             raise UndefinedMetricError("the detector has no thresholds of verdicts")
         return self.verdicts.fake, self.verdicts.real
+
+    def far(self, pictures: Pictures) -> Bool:
+        """bool[N], which pictures get no answer for being far from the training pictures.
+
+        Raises UndefinedMetricError where there is a limit and no distance.
+        """
+        if self.distance_limit is None:
+            return np.zeros(len(pictures), np.bool_)
+        if np.isnan(pictures.distance_N).any():
+            raise UndefinedMetricError("the detector has a domain model, but distances were not recorded")
+        return np.asarray(pictures.distance_N > self.distance_limit)
 
 
 class _Resample:
@@ -145,16 +171,19 @@ class _Resample:
 
 
 def _answers(pictures: Pictures, stored: Stored, counts_RN: Float64) -> selective.AnswerRates:
-    return selective.answer_rates(counts_RN, pictures.logit_N, pictures.label_N, *stored.fake_and_real())
+    thresholds, far_N = stored.fake_and_real(), stored.far(pictures)
+    return selective.answer_rates(counts_RN, pictures.logit_N, pictures.label_N, *thresholds, far_N)
 
 
 def _answered_calibration_error(pictures: Pictures, stored: Stored, counts_RN: Float64) -> Float64:
-    answered_N = selective.answers(pictures.logit_N, *stored.fake_and_real()) >= 0
+    answered_N = selective.answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures)) >= 0
     return selective.reliability(counts_RN, pictures.probability(), pictures.label_N, answered_N).calibration_error
 
 
 def _risk_coverage(pictures: Pictures, stored: Stored, counts_RN: Float64) -> Float64:
-    return selective.RiskCoverage(pictures.logit_N, pictures.label_N, stored.balanced()).area(counts_RN)
+    confidence_N = selective.confidence(pictures.logit_N, stored.balanced(), stored.far(pictures))
+    curve = selective.RiskCoverage(pictures.logit_N, pictures.label_N, stored.balanced(), confidence_N)
+    return curve.area(counts_RN)
 
 
 @dataclass(frozen=True)
@@ -239,7 +268,8 @@ MEASURES: dict[str, _Measure] = {
     "area_under_risk_coverage": _of_resamples(_risk_coverage),
 }
 """Figures of the overall row by name. Calibration error, Brier score, coverage and the errors of verdicts that may
-abstain are at even odds, as the probability is; the last is by distance from the stored threshold."""
+abstain are at even odds, as the probability is; the last is by distance of the logit from the stored threshold, far
+pictures last."""
 
 _ONE_CLASS = {"real_accuracy": 0, "real_coverage": 0, "false_alarm_rate": 0,
               "fake_accuracy": 1, "fake_coverage": 1, "miss_rate": 1}  # fmt: skip
@@ -263,6 +293,12 @@ def _interval(name: str, value: float, value_R: Float64, scored: Pictures) -> un
         side_N = scored.label_N == next(label for start, label in _ONE_CLASS.items() if name.startswith(start))
         return unc.unanimous_interval(value, np.unique(scored.group_N[side_N]).size, LEVEL)
     return unc.percentile_interval(value_R, LEVEL)
+
+
+def statistic_of(name: str, scored: Pictures, stored: Stored) -> resampled.Statistic:
+    """The named one of MEASURES for resamples of pictures that were all scored: counts_RN -> f64[R]."""
+    ranking = resampled.Ranking(scored.logit_N, scored.label_N)
+    return lambda counts_RN: MEASURES[name].of_resamples(_Resample(scored, ranking, stored, counts_RN))
 
 
 def compute_figures(

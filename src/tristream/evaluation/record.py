@@ -2,27 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
+from tristream.data.sample import balanced_sample
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.environment import describe_environment
 from tristream.errors import UsageError
-from tristream.evaluation.runner import Progress, evaluate
+from tristream.evaluation.conditions import Condition
+from tristream.evaluation.figures import CONTENT
+from tristream.evaluation.runner import VIEWS, Fitted, Progress, evaluate
 from tristream.evaluation.summary import Summary
+from tristream.metrics.calibration import Calibration
 from tristream.runtime.engines import OpenDetector, open_session, shipped_weights, torch_device
 from tristream.runtime.torch_session import TorchSession
 
 
+@dataclass(frozen=True)
+class PictureSet:
+    """Which pictures of which manifest are scored."""
+
+    data: Path
+    """A manifest, CSV or Parquet."""
+    split: str | None = None
+    """None where it has none, or one."""
+    limit: int | None = None
+    """At most so many, half of each class, balanced over sources and generators, the same every time; None for all."""
+    matched_by: str | None = None
+    """A column that holds the same word for pictures of the same content; None for the group."""
+
+    def read(self) -> Manifest:
+        """The pictures, with their sha256. Raises ManifestError, and UsageError where a split has to be named."""
+        manifest = Manifest.read(self.data)
+        if self.split is not None:
+            manifest = manifest.split(self.split)
+        elif len(splits := sorted(set(manifest.table["split"]))) > 1:
+            raise UsageError(
+                f"{self.data} has the splits {', '.join(filter(None, splits))}; name the one to evaluate with --split"
+            )
+        manifest = manifest.with_file_columns(["sha256"])
+        if self.limit is not None:
+            if self.limit < 2:
+                raise UsageError(f"limit {self.limit}: expected 2 or more, half of them real")
+            manifest = balanced_sample(manifest, self.limit)
+        if self.matched_by is not None:
+            if self.matched_by not in manifest.table:
+                there = ", ".join(map(str, manifest.table.columns))
+                raise UsageError(f"{self.data} has no column '{self.matched_by}'; there are: {there}")
+            manifest = Manifest(manifest.table.assign(**{CONTENT: manifest.table[self.matched_by]}), manifest.root)
+        return manifest
+
+    def record(self) -> dict[str, Any]:
+        """What of it is written into record.json: no path of the machine, and what was not asked for not at all."""
+        asked = {"limit": self.limit, "matched_by": self.matched_by}
+        return {
+            "data": f"{self.data.parent.name}/{self.data.name}",
+            "split": self.split,
+            **{key: value for key, value in asked.items() if value is not None},
+        }
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A detector ready to be evaluated, and where it comes from."""
+
+    path: Path
+    detector: OpenDetector
+    precision: str
+
+    def record(self, command: str) -> dict[str, Any]:
+        """What of it is written into record.json."""
+        metadata, streams = self.detector.metadata, self.detector.session.stream_names
+        return {
+            "command": command,
+            "checkpoint": {"name": metadata.name, "file": self.path.name, **file_facts(self.path, ["sha256"])},
+            "detector": {
+                "name": metadata.detector,
+                "initialisation": metadata.initialisation or None,
+                "deviations": list(metadata.deviations),
+                "seed": metadata.seed,
+                "streams": list(streams) or None,
+            },
+            "precision": self.precision,
+            "engine": self.detector.engine,
+            "environment": describe_environment(),
+        }
+
+
 def evaluate_checkpoint(
     checkpoint: Path | None,
-    data: Path,
+    data: Path | PictureSet,
     split: str | None,
     out: Path,
     *,
-    conditions: Sequence[str] = ("delivered", "alike"),
+    conditions: Sequence[str | Condition] = VIEWS,
     device: str = "auto",
     precision: str = "32",
     seed: int = 0,
@@ -31,49 +108,55 @@ def evaluate_checkpoint(
 ) -> Summary:
     """Score and summarise; `out` then holds predictions.parquet, metrics.json and record.json.
 
-    checkpoint: .safetensors, or .onnx from an export; None for the shipped weights. precision: "32", or "bf16" for
-    autocast. Raises UsageError, CheckpointError, ManifestError.
+    checkpoint: .safetensors, or .onnx from an export; None for the shipped weights. data: a manifest, of which `split`
+    is scored, or a PictureSet. precision: "32", or "bf16" for autocast. Raises UsageError, CheckpointError,
+    ManifestError.
     """
-    if precision not in ("32", "bf16"):
-        raise UsageError(f"precision '{precision}': expected 32 or bf16")
-    path = checkpoint or shipped_weights()
-    opened = _open(path, device, precision)
-    manifest = Manifest.read(data)
-    splits = sorted(set(manifest.table["split"]))
-    if split is not None:
-        manifest = manifest.split(split)
-    elif len(splits) > 1:
-        raise UsageError(
-            f"{data} has the splits {', '.join(filter(None, splits))}; name the one to evaluate with --split"
-        )
-    record = {
-        "command": command,
-        "checkpoint": {"name": opened.metadata.name, "file": path.name, **file_facts(path, ["sha256"])},
-        "data": f"{data.parent.name}/{data.name}",
-        "split": split,
-        "precision": precision,
-        "engine": opened.engine,
-        "environment": describe_environment(),
-    }
+    pictures = data if isinstance(data, PictureSet) else PictureSet(data, split)
+    opened = open_detector(checkpoint, device, precision)
+    return evaluate_opened(opened, pictures, out, conditions=conditions, seed=seed, progress=progress, command=command)
+
+
+def evaluate_opened(
+    opened: Opened,
+    pictures: PictureSet,
+    out: Path,
+    *,
+    conditions: Sequence[str | Condition] = VIEWS,
+    recalibrated: Mapping[str, Calibration | None] | None = None,
+    more: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Summary:
+    """As `evaluate_checkpoint`. recalibrated: by condition, in place of the stored one; more: for the record."""
+    metadata = opened.detector.metadata
     return evaluate(
-        opened.session,
-        opened.metadata.preprocessing,
-        opened.metadata.calibration,
-        manifest.with_file_columns(["sha256"]),
+        opened.detector.session,
+        metadata.preprocessing,
+        Fitted(metadata.calibration, metadata.domain, recalibrated or {}),
+        pictures.read(),
         out,
-        record,
+        {**opened.record(command), **pictures.record(), **(more or {})},
         conditions=conditions,
         seed=seed,
         progress=progress,
     )
 
 
-def _open(path: Path, device: str, precision: str) -> OpenDetector:
-    """Open a checkpoint or an exported file; bfloat16 is for checkpoints."""
+def open_detector(checkpoint: Path | None, device: str = "auto", precision: str = "32") -> Opened:
+    """Open a checkpoint or an exported file, None for the shipped weights; bfloat16 is for checkpoints.
+
+    Raises UsageError and CheckpointError.
+    """
+    if precision not in ("32", "bf16"):
+        raise UsageError(f"precision '{precision}': expected 32 or bf16")
+    path = checkpoint or shipped_weights()
     if precision == "32":
-        return open_session(path, device)
+        return Opened(path, open_session(path, device), precision)
     if path.suffix == ".onnx":
         raise UsageError(f"precision {precision}: an .onnx file computes as it was exported; leave --precision out")
     loaded = load_checkpoint(path)
     session = TorchSession(loaded.detector, torch_device(device), autocast=True)
-    return OpenDetector(session, loaded.metadata, f"PyTorch, {precision} autocast, {session.device}")
+    engine = f"PyTorch, {precision} autocast, {session.device}"
+    return Opened(path, OpenDetector(session, loaded.metadata, engine), precision)

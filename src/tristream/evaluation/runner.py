@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,21 +14,51 @@ import numpy.typing as npt
 import pandas as pd
 
 from tristream.data.manifest import Manifest
-from tristream.errors import ImageError, ManifestError
-from tristream.evaluation.conditions import CONDITIONS, Condition
+from tristream.errors import ImageError, ManifestError, UsageError
+from tristream.evaluation.conditions import CONDITIONS, Condition, contexts_of, rehearse
+from tristream.evaluation.figures import CONTENT, Stored
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
+from tristream.metrics.domain import DomainModel
 from tristream.runtime.predictor import default_thresholds
-from tristream.runtime.session import Session, score_pictures
+from tristream.runtime.session import Scores, Session, score_pictures, score_subsets, token_distances
 
 T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in total)."""
 
+VIEWS = ("delivered", "alike")
+"""What is evaluated where nobody says otherwise."""
+
 _KEPT_COLUMNS = ("path", "label", "generator", "source", "group", "split")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted on other pictures."""
+
+    calibration: Calibration | None = None
+    domain: DomainModel | None = None
+    """Of the whole detector; where streams are masked it says nothing, and is left out."""
+    recalibrated: Mapping[str, Calibration | None] = field(default_factory=dict)
+    """By condition, in place of `calibration`; None: it could not be fitted."""
+
+    def of(self, condition: Condition) -> Calibration | None:
+        """The calibration under a condition."""
+        return self.recalibrated.get(condition.name, self.calibration)
+
+    def domain_of(self, condition: Condition) -> DomainModel | None:
+        """The domain model under a condition."""
+        return self.domain if condition.streams is None else None
+
+    def stored(self, condition: Condition) -> Stored:
+        """Where a picture is called what, under a condition."""
+        calibration, domain = self.of(condition), self.domain_of(condition)
+        threshold = None if calibration is None else calibration.balanced_accuracy_threshold
+        return Stored(threshold, default_thresholds(calibration), None if domain is None else domain.limit)
 
 
 def score_manifest(
@@ -36,6 +67,7 @@ def score_manifest(
     manifest: Manifest,
     condition: Condition,
     calibration: Calibration | None = None,
+    domain: DomainModel | None = None,
     *,
     batch_size: int = 16,
     workers: int = 2,
@@ -44,58 +76,120 @@ def score_manifest(
     """Score every picture once. A picture that cannot be decoded is a row with `error` and no logit.
 
     Returns one row per picture, in the manifest's order: id, path, label, generator, source, group, split, condition,
-    logit, probability (null without calibration), weight_<stream>, error.
+    logit, probability (null without calibration), distance (null without a domain model), weight_<stream>, error.
     """
-    count = len(manifest)
-    logits = np.full(count, np.nan)
-    weights = np.full((count, len(session.stream_names)), np.nan)
+    (table,) = score_together(
+        session, preprocessing, manifest, [condition], Fitted(calibration, domain),
+        batch_size=batch_size, workers=workers, progress=progress,
+    )  # fmt: skip
+    return table
+
+
+def score_together(
+    session: Session,
+    preprocessing: Preprocessing,
+    manifest: Manifest,
+    conditions: Sequence[Condition],
+    fitted: Fitted,
+    *,
+    batch_size: int = 16,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> list[pd.DataFrame]:
+    """As `score_manifest`, a table per condition, for conditions that differ in nothing but the streams that take part.
+
+    Each picture is decoded once, and each stream computed once.
+    """
+    count, first = len(manifest), conditions[0]
+    found = [_Found(count, session.stream_names) for _ in conditions]
+    contexts = contexts_of(manifest)
     errors = [""] * count
 
     def prepare(row: int) -> npt.NDArray[np.float32] | ImageError:
         try:
-            return preprocessing.crops(condition.apply(decode(manifest.file(row)).pixels))
+            return preprocessing.crops(first.apply(decode(manifest.file(row)).pixels, contexts[row]))
         except ImageError as error:
             return error
 
     done = 0
-    for rows, prepared in _prefetched(prepare, count, batch_size, workers):
-        readable = [
-            (row, crops) for row, crops in zip(rows, prepared, strict=True) if not isinstance(crops, ImageError)
-        ]
+    for rows, prepared in prefetched(prepare, count, batch_size, workers):
+        readable = []
         for row, outcome in zip(rows, prepared, strict=True):
             if isinstance(outcome, ImageError):
                 errors[row] = str(outcome)
-        scores = score_pictures(session, [crops for _, crops in readable], batch_size)
-        places = [row for row, _ in readable]
-        logits[places] = np.where(np.isfinite(scores.logits_B), scores.logits_B, np.nan)
-        for row, logit in zip(places, scores.logits_B, strict=True):
-            if not np.isfinite(logit):
-                errors[row] = f"{manifest.table['path'].iloc[row]}: the detector's score is {logit}"
-        if scores.stream_weights_BS is not None and places:
-            weights[places] = scores.stream_weights_BS
+            else:
+                readable.append((row, outcome))
+        if readable:
+            scores = _scores(session, [crops for _, crops in readable], conditions, batch_size)
+            for condition, kept, of_condition in zip(conditions, found, scores, strict=True):
+                kept.add([row for row, _ in readable], of_condition, fitted.domain_of(condition))
         done += len(rows)
         if progress:
             progress(done, count)
-    table = manifest.table[list(_KEPT_COLUMNS)].reset_index(drop=True)
-    table.insert(0, "id", manifest.table["sha256"].to_numpy())
-    table["condition"] = condition.name
-    table["logit"] = logits
-    table["probability"] = np.nan if calibration is None else calibration.probability(logits)
-    for column, name in enumerate(session.stream_names):
-        table[f"weight_{name}"] = weights[:, column]
-    table["error"] = errors
-    return table
+    return [
+        kept.table(manifest, condition, fitted.of(condition), errors)
+        for condition, kept in zip(conditions, found, strict=True)
+    ]
+
+
+def _scores(
+    session: Session, pictures: list[npt.NDArray[np.float32]], conditions: Sequence[Condition], batch_size: int
+) -> list[Scores]:
+    subsets = [condition.streams for condition in conditions if condition.streams is not None]
+    if subsets:
+        return score_subsets(session, pictures, subsets, batch_size)
+    return [score_pictures(session, pictures, batch_size)]
+
+
+class _Found:
+    """The scores of one condition, picture by picture."""
+
+    def __init__(self, count: int, streams: tuple[str, ...]) -> None:
+        self._streams = streams
+        self._logits, self._distances = np.full(count, np.nan), np.full(count, np.nan)
+        self._weights = np.full((count, len(streams)), np.nan)
+        self._not_finite: dict[int, float] = {}
+
+    def add(self, places: list[int], scores: Scores, domain: DomainModel | None) -> None:
+        """Keep the scores of the pictures in these rows."""
+        finite = np.isfinite(scores.logits_B)
+        self._logits[places] = np.where(finite, scores.logits_B, np.nan)
+        self._not_finite |= {places[b]: float(scores.logits_B[b]) for b in np.flatnonzero(~finite)}
+        if scores.stream_weights_BS is not None:
+            self._weights[places] = scores.stream_weights_BS
+        if domain is not None:
+            self._distances[places] = token_distances(scores.tokens_BSD, domain)
+
+    def table(
+        self, manifest: Manifest, condition: Condition, calibration: Calibration | None, errors: Sequence[str]
+    ) -> pd.DataFrame:
+        """A row per picture. errors: of pictures that could not be decoded."""
+        columns = [*_KEPT_COLUMNS, *([CONTENT] if CONTENT in manifest.table else [])]
+        table = manifest.table[columns].reset_index(drop=True)
+        table.insert(0, "id", manifest.table["sha256"].to_numpy())
+        table["condition"] = condition.name
+        table["logit"] = self._logits
+        table["probability"] = np.nan if calibration is None else calibration.probability(self._logits)
+        table["distance"] = self._distances
+        for column, name in enumerate(self._streams):
+            table[f"weight_{name}"] = self._weights[:, column]
+        table["error"] = [
+            f"{table['path'].iloc[row]}: the detector's score is {self._not_finite[row]}"
+            if row in self._not_finite else error
+            for row, error in enumerate(errors)
+        ]  # fmt: skip
+        return table
 
 
 def evaluate(
     session: Session,
     preprocessing: Preprocessing,
-    calibration: Calibration | None,
+    fitted: Fitted,
     manifest: Manifest,
     out: Path,
     record: dict[str, Any],
     *,
-    conditions: Sequence[str] = ("delivered", "alike"),
+    conditions: Sequence[str | Condition] = VIEWS,
     seed: int = 0,
     resamples: int = 1000,
     batch_size: int = 16,
@@ -104,47 +198,85 @@ def evaluate(
 ) -> Summary:
     """Score a manifest under each condition; write predictions.parquet, metrics.json, record.json and DONE into `out`.
 
-    record: what identifies the run (command, checkpoint, data); conditions, counts and seed are added. What an earlier
-    call with the same record has finished is read, not scored again: the whole, or the conditions it got to. Raises
-    ManifestError when `out` holds another run.
+    fitted: calibration and more of the detector. record: what identifies the run (command, checkpoint, data);
+    conditions, counts and seed are added. What an earlier call with the same record has finished is read, not scored
+    again: the whole, or the conditions it got to. Raises ManifestError when `out` holds another run.
     """
+    chosen = [CONDITIONS[condition] if isinstance(condition, str) else condition for condition in conditions]
+    if len({condition.name for condition in chosen}) < len(chosen) or not chosen:
+        raise UsageError(f"expected conditions, each once, got: {', '.join(c.name for c in chosen) or 'none'}")
+    record = {**record, "conditions": {c.name: c.record().model_dump(mode="json") for c in chosen},
+              "pictures": len(manifest), "manifest_digest": manifest.digest(),
+              "bootstrap": {"seed": seed, "resamples": resamples}}  # fmt: skip
+    rehearse(chosen)
     out.mkdir(parents=True, exist_ok=True)
-    chosen = [CONDITIONS[name] for name in conditions]
-    record = {**record, "conditions": {c.name: c.description for c in chosen}, "pictures": len(manifest),
-              "manifest_digest": manifest.digest(), "bootstrap": {"seed": seed, "resamples": resamples}}  # fmt: skip
     _claim(out, record)
     if (out / "DONE").is_file():
         return Summary.model_validate_json((out / "metrics.json").read_text(encoding="utf-8"))
-    tables = []
-    for position, condition in enumerate(chosen):
-        part = out / f"predictions.{condition.name}.parquet"
-        if part.is_file():
-            tables.append(pd.read_parquet(part))
-        else:
-
-            def report(done: int, total: int, before: int = position) -> None:
-                if progress:
-                    progress(before * total + done, len(chosen) * total)
-
-            table = score_manifest(session, preprocessing, manifest, condition, calibration,
-                                   batch_size=batch_size, workers=workers, progress=report)  # fmt: skip
-            _write_parquet(table, part)
-            tables.append(table)
+    tables = score_conditions(session, preprocessing, manifest, chosen, out, fitted,
+                              batch_size=batch_size, workers=workers, progress=progress)  # fmt: skip
     predictions = pd.concat(tables, ignore_index=True)
     _write_parquet(predictions, out / "predictions.parquet")
-    threshold = None if calibration is None else calibration.balanced_accuracy_threshold
+    stored = fitted.stored(CONDITIONS["delivered"])
     summary = summarise(
         predictions,
-        balanced_accuracy_threshold=threshold,
-        verdict_thresholds=default_thresholds(calibration),
+        balanced_accuracy_threshold=stored.balanced_accuracy,
+        verdict_thresholds=stored.verdicts,
+        distance_limit=stored.distance_limit,
+        of_its_own={c.name: fitted.stored(c) for c in chosen if c.streams or c.name in fitted.recalibrated},
+        masked={c.name: c.streams for c in chosen if c.streams},
         seed=seed,
         resamples=resamples,
     )
     (out / "metrics.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for condition in chosen:
-        (out / f"predictions.{condition.name}.parquet").unlink()
+        _part(out, condition).unlink()
     (out / "DONE").write_text("", encoding="utf-8")
     return summary
+
+
+def score_conditions(
+    session: Session,
+    preprocessing: Preprocessing,
+    manifest: Manifest,
+    conditions: Sequence[Condition],
+    out: Path,
+    fitted: Fitted,
+    *,
+    batch_size: int = 16,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> list[pd.DataFrame]:
+    """A table per condition, each kept in `out` as soon as it is finished, and read from there when it is."""
+    missing = [condition for condition in conditions if not _part(out, condition).is_file()]
+    before, total = len(conditions) - len(missing), len(conditions) * len(manifest)
+
+    def report(done: int, _: int) -> None:
+        if progress:
+            progress(before * len(manifest) + done * len(together), total)
+
+    for together in _together(missing):
+        tables = score_together(session, preprocessing, manifest, together, fitted,
+                                batch_size=batch_size, workers=workers, progress=report)  # fmt: skip
+        for condition, table in zip(together, tables, strict=True):
+            _write_parquet(table, _part(out, condition))
+        before += len(together)
+    return [pd.read_parquet(_part(out, condition)) for condition in conditions]
+
+
+def _together(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:
+    """Those that treat pixels alike and mask streams, as one; every other by itself."""
+    masking: dict[Any, list[Condition]] = {}
+    for condition in conditions:
+        if condition.streams is None:
+            yield [condition]
+        else:
+            masking.setdefault(condition.apply, []).append(condition)
+    yield from masking.values()
+
+
+def _part(out: Path, condition: Condition) -> Path:
+    return out / f"predictions.{condition.name}.parquet"
 
 
 def _claim(out: Path, record: dict[str, Any]) -> None:
@@ -152,13 +284,20 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
     path = out / "record.json"
     if path.is_file():
         existing = json.loads(path.read_text(encoding="utf-8"))
-        told_apart = record.keys() - {"command", "engine", "environment"}
-        different = sorted(key for key in told_apart if existing.get(key) != record[key])
+        told_apart = record.keys() - {"command", "detector", "engine", "environment"}  # the checkpoint has a digest
+        different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(record[key]))
         if different:
             raise ManifestError(
                 f"{out}: holds another run ({', '.join(different)} differ); choose another output folder"
             )
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _identity(value: Any) -> Any:
+    """What has to be equal: of a condition its description, which is all that records of older releases have."""
+    if not isinstance(value, dict):
+        return value
+    return {k: v["description"] if isinstance(v, dict) and "description" in v else v for k, v in value.items()}
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
@@ -167,7 +306,7 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
     temporary.replace(path)
 
 
-def _prefetched(
+def prefetched(
     prepare: Callable[[int], T], count: int, batch_size: int, workers: int
 ) -> Iterator[tuple[list[int], list[T]]]:
     """Batches of prepared rows in order; at most two batches are decoded ahead."""

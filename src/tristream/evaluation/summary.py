@@ -1,12 +1,13 @@
-"""The summary of a predictions table, condition by condition; paired comparisons; AUROC of content-matched pictures."""
+"""The summary of a predictions table, condition by condition; AUROC of content-matched pictures; the shortcut gap."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from tristream.config import StrictModel
 from tristream.errors import UsageError
@@ -20,8 +21,9 @@ from tristream.evaluation.figures import (
     read_conditions,
     with_interval,
 )
+from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictures, stream_shares
 from tristream.metrics import uncertainty as unc
-from tristream.metrics.resampled import GeneratorAurocs, Ranking, auroc
+from tristream.metrics.resampled import GeneratorAurocs
 from tristream.runtime.verdict import Thresholds
 
 GENERATOR_MEASURES = ("auroc", "average_precision", "fake_accuracy_at_threshold")
@@ -54,6 +56,13 @@ class ConditionSummary(StrictModel):
     generators: dict[str, Row]
     sources: dict[str, Row]
     mean_generator_auroc: MeanFigure
+    matched: dict[str, Row] = Field(default_factory=dict)
+    """Generators whose fakes have reals of the same content, with these reals alone; see `content_matched`."""
+    balanced_accuracy_threshold: float | None = None
+    """Where thresholds were re-calibrated for this condition; None: those of the summary hold here, too."""
+    verdict_thresholds: Thresholds | None = None
+    is_recalibrated: bool = False
+    """Whether the two above hold here, also where they are None for want of a calibration."""
 
 
 class Summary(StrictModel):
@@ -66,29 +75,14 @@ class Summary(StrictModel):
     """The stored logit threshold of the figures `*_at_threshold`; `*_at_half` use probability 0.5."""
     verdict_thresholds: Thresholds | None = None
     """Of the figures of verdicts that may abstain: `coverage`, `selective_error`, `false_alarm_rate`, `miss_rate`."""
+    distance_limit: float | None = None
+    """Beyond it these abstain, and `area_under_risk_coverage` ranks a picture last; None without a domain model."""
     conditions: dict[str, ConditionSummary]
-
-
-class ComparedCondition(StrictModel):
-    """AUROC of detectors A and B on the pictures that both have scored, and of the paired difference A - B."""
-
-    n_real: int
-    n_fake: int
-    n_failed: int
-    """Pictures that A, B or both could not score."""
-    auroc_a: Figure
-    auroc_b: Figure
-    difference: Figure
-    p_value: float | None
-
-
-class Comparison(StrictModel):
-    """Two detectors on the same pictures, condition by condition."""
-
-    level: float
-    resamples: int
-    seed: int
-    conditions: dict[str, ComparedCondition]
+    shortcut_gap: PairedFigure | None = None
+    """AUROC as delivered (a), everything alike (b), and the difference: what is owed to the files and not the pictures.
+    None unless both conditions were scored."""
+    stream_shares: dict[str, Figure] | None = None
+    """Shapley value of each stream in the AUROC, from all subsets masked at inference; None unless all were scored."""
 
 
 @dataclass(frozen=True)
@@ -103,24 +97,61 @@ def summarise(
     *,
     balanced_accuracy_threshold: float | None,
     verdict_thresholds: Thresholds | None = None,
+    distance_limit: float | None = None,
+    of_its_own: Mapping[str, Stored] | None = None,
+    masked: Mapping[str, tuple[str, ...]] | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Summary:
     """Summarise a predictions table: all pictures, each generator and each photo source of every condition.
 
     balanced_accuracy_threshold: the logit stored with the detector, chosen on other pictures, or None;
-    verdict_thresholds: where its verdicts begin, or None. Failed pictures are counted and otherwise left out. Raises
-    UsageError for a table that is not one of predictions.
+    verdict_thresholds: where its verdicts begin, or None; distance_limit: of its domain model, or None. of_its_own: by
+    condition, thresholds that hold there in place of these; masked: by condition, the streams that take part in it.
+    Failed pictures are counted and otherwise left out. Raises UsageError for a table that is not one of predictions.
     """
-    options = _Options(Stored(balanced_accuracy_threshold, verdict_thresholds), resamples, seed)
+    stored = Stored(balanced_accuracy_threshold, verdict_thresholds, distance_limit)
+    own, streams = of_its_own or {}, masked or {}
+    pictures = read_conditions(predictions)
+    summaries = {}
+    for name, found in pictures.items():
+        summaries[name] = _condition(found, _Options(own.get(name, stored), resamples, seed))
+        if name in own:
+            update = {"balanced_accuracy_threshold": own[name].balanced_accuracy,
+                      "verdict_thresholds": own[name].verdicts, "is_recalibrated": True}  # fmt: skip
+            summaries[name] = summaries[name].model_copy(update=update)
     return Summary(
         level=LEVEL,
         resamples=resamples,
         seed=seed,
         balanced_accuracy_threshold=balanced_accuracy_threshold,
         verdict_thresholds=verdict_thresholds,
-        conditions={name: _condition(pictures, options) for name, pictures in read_conditions(predictions).items()},
+        distance_limit=distance_limit,
+        conditions=summaries,
+        shortcut_gap=_shortcut_gap(pictures, seed, resamples),
+        stream_shares=_stream_shares(
+            {frozenset(streams[n]): p for n, p in pictures.items() if n in streams}, seed, resamples
+        ),
     )
+
+
+def _shortcut_gap(pictures: Mapping[str, Pictures], seed: int, resamples: int) -> PairedFigure | None:
+    if not {"delivered", "alike"} <= set(pictures):
+        return None
+    try:
+        same, _ = same_pictures("delivered", {name: pictures[name] for name in ("delivered", "alike")})
+    except UsageError:  # a table that holds a picture twice has no pairs
+        return None
+    return paired_figure(
+        "auroc", same["delivered"], same["alike"], (Stored(), Stored()), resamples=resamples, seed=seed
+    )
+
+
+def _stream_shares(subsets: Mapping[frozenset[str], Pictures], seed: int, resamples: int) -> dict[str, Figure] | None:
+    names = frozenset[str]().union(*subsets)
+    if not names or len(subsets) < 2 ** len(names) - 1:
+        return None
+    return stream_shares(subsets, resamples=resamples, seed=seed)
 
 
 def _condition(pictures: Pictures, options: _Options) -> ConditionSummary:
@@ -137,7 +168,23 @@ def _condition(pictures: Pictures, options: _Options) -> ConditionSummary:
             for name in sources
         },
         mean_generator_auroc=_mean_generator_auroc(pictures.scored, options),
+        matched={
+            str(name): _row(matched, ("auroc",), options)
+            for name in generators
+            if len(matched := content_matched(pictures, str(name)))
+        },
     )
+
+
+def content_matched(pictures: Pictures, generator: str) -> Pictures:
+    """The fakes of one generator that have reals of the same content, and these reals; none where there are none.
+
+    The relation: equal words in the column CONTENT of the predictions, where it is filled; elsewhere the same group,
+    such as the original video that a face was swapped into.
+    """
+    real_N, fake_N = pictures.label_N == 0, (pictures.label_N == 1) & (pictures.generator_N == generator)
+    shared = set(pictures.content_N[real_N]) & set(pictures.content_N[fake_N])
+    return pictures[(real_N | fake_N) & np.isin(pictures.content_N.astype(str), list(shared))]
 
 
 def _row(pictures: Pictures, measures: Iterable[str], options: _Options) -> Row:
@@ -171,75 +218,6 @@ def _mean_generator_auroc(scored: Pictures, options: _Options) -> MeanFigure:
         *columns, scored.group_N, resamples=options.resamples, level=LEVEL, seed=options.seed
     )
     return with_interval(figure, interval)
-
-
-def compare(
-    predictions_a: pd.DataFrame, predictions_b: pd.DataFrame, *, seed: int = 0, resamples: int = 1000
-) -> Comparison:
-    """AUROC of two detectors on the same pictures, and of the paired difference A - B, in every condition.
-
-    Pictures are joined by id within a condition; labels and groups are read from A. Raises UsageError where
-    conditions, ids or labels differ or an id stands twice in a condition.
-    """
-    a, b = read_conditions(predictions_a), read_conditions(predictions_b)
-    if set(a) != set(b):
-        raise UsageError(f"only one of the two tables has the conditions {', '.join(sorted(set(a) ^ set(b)))}")
-    return Comparison(
-        level=LEVEL,
-        resamples=resamples,
-        seed=seed,
-        conditions={name: _compared(name, a[name], b[name], _Options(Stored(), resamples, seed)) for name in a},
-    )
-
-
-def _by_id(condition: str, pictures: Pictures) -> Pictures:
-    pictures = pictures[np.argsort(pictures.id_N, kind="stable")]
-    twice = pictures.id_N[1:][pictures.id_N[1:] == pictures.id_N[:-1]]
-    if twice.size:
-        raise UsageError(f"condition {condition}: picture {twice[0]} stands there twice; compare needs each id once")
-    return pictures
-
-
-def _compared(condition: str, a: Pictures, b: Pictures, options: _Options) -> ComparedCondition:
-    a, b = _by_id(condition, a), _by_id(condition, b)
-    if differing := set(a.id_N) ^ set(b.id_N):
-        raise UsageError(
-            f"condition {condition}: {len(differing)} pictures are in one table only, such as {min(differing)}"
-        )
-    if (a.label_N != b.label_N).any():
-        raise UsageError(f"condition {condition}: picture {a.id_N[a.label_N != b.label_N][0]} has two labels")
-    both_N = ~a.failed_N & ~b.failed_N
-    a, b = a[both_N], b[both_N]
-    figure_a, figure_b = (
-        compute_figures(p, ("auroc",), stored=Stored(), resamples=options.resamples, seed=options.seed)["auroc"]
-        for p in (a, b)
-    )
-    p_value = None
-    if figure_a.value is None or figure_b.value is None:
-        difference = Figure(reason=figure_a.reason)
-    else:
-        difference = Figure(value=figure_a.value - figure_b.value, reason=unc.too_few(a.label_N, a.group_N))
-        rank_a, rank_b = Ranking(a.logit_N, a.label_N), Ranking(b.logit_N, b.label_N)
-        paired = unc.paired_group_bootstrap(
-            lambda counts_RN: auroc(rank_a(counts_RN)),
-            lambda counts_RN: auroc(rank_b(counts_RN)),
-            a.label_N,
-            a.group_N,
-            resamples=options.resamples,
-            level=LEVEL,
-            seed=options.seed,
-        )
-        if paired is not None:
-            difference, p_value = with_interval(difference, paired.interval), paired.p_value
-    return ComparedCondition(
-        n_real=int((a.label_N == 0).sum()),
-        n_fake=int((a.label_N == 1).sum()),
-        n_failed=int((~both_N).sum()),
-        auroc_a=figure_a,
-        auroc_b=figure_b,
-        difference=difference,
-        p_value=p_value,
-    )
 
 
 def matched_auroc(

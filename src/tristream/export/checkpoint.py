@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import read_metadata
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.conditions import CONDITIONS, contexts_of
 from tristream.export.onnx import export_onnx
 from tristream.export.parity import Parity, compare_with_checkpoint
 from tristream.export.quantise import quantise
@@ -70,8 +70,9 @@ def export_checkpoint(
 
 def _crops(manifest: Manifest, preprocessing: Preprocessing, rows: npt.NDArray[np.int64]) -> Iterator[Float32]:
     """The middle crop of each picture, f32[3, H, W] in [0, 1]; every second picture is re-encoded before."""
+    contexts = contexts_of(manifest)
     for place, row in enumerate(rows):
         pixels = decode(manifest.file(int(row))).pixels
         condition = CONDITIONS["alike" if place % 2 else "delivered"]
-        crops = preprocessing.crops(condition.apply(pixels))
+        crops = preprocessing.crops(condition.apply(pixels, contexts[row]))
         yield crops[len(crops) // 2]

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from tristream.config import StrictModel
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.errors import UsageError
-from tristream.metrics.calibration import Calibration
+from tristream.metadata import ModelMetadata
 from tristream.runtime.light_session import LightSession
 from tristream.runtime.predictor import default_thresholds
-from tristream.runtime.session import Session
+from tristream.runtime.session import Scores, domain_at
 from tristream.runtime.torch_session import TorchSession
-from tristream.runtime.verdict import decide
+from tristream.runtime.verdict import Verdict, decide
 
 Float32 = npt.NDArray[np.float32]
 
@@ -32,7 +32,7 @@ class Parity(StrictModel):
     correlation: float | None
     """Pearson's, of the logits; None where they do not vary."""
     verdicts_changed: int | None
-    """Crops that get another verdict at the default error rates; None without calibration."""
+    """Crops that get another verdict at the default error rates, domain check included; None without calibration."""
 
 
 def compare_with_checkpoint(exported: Path, checkpoint: Path, crops: Sequence[Float32]) -> Parity:
@@ -40,26 +40,25 @@ def compare_with_checkpoint(exported: Path, checkpoint: Path, crops: Sequence[Fl
     if not crops:
         raise UsageError("no picture to compare on; name a manifest with --data")
     light, loaded = LightSession(exported), load_checkpoint(checkpoint)
-    ours, theirs = (_logits(session, crops) for session in (light, TorchSession(loaded.detector)))
+    scored = [[session.run(crop[None]) for crop in crops] for session in (light, TorchSession(loaded.detector))]
+    ours, theirs = (np.array([scores.logits_B[0] for scores in side], np.float64) for side in scored)
     varies = len(crops) > 1 and min(float(ours.std()), float(theirs.std())) > 0
     return Parity(
         n=len(crops),
         largest=float(np.abs(ours - theirs).max()),
         mean=float(np.abs(ours - theirs).mean()),
         correlation=float(np.corrcoef(ours, theirs)[0, 1]) if varies else None,
-        verdicts_changed=_changed(light.metadata.calibration, ours, theirs),
+        verdicts_changed=verdicts_changed(light.metadata, *scored),
     )
 
 
-def _logits(session: Session, crops: Sequence[Float32]) -> npt.NDArray[np.float64]:
-    return np.concatenate([session.run(crop[None]).logits_B for crop in crops]).astype(np.float64)
-
-
-def _changed(
-    calibration: Calibration | None, ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]
-) -> int | None:
-    thresholds = default_thresholds(calibration)
+def verdicts_changed(metadata: ModelMetadata, ours: Sequence[Scores], theirs: Sequence[Scores]) -> int | None:
+    """How many crops, one an entry, get another verdict at the default error rates; None where there are no such."""
+    thresholds = default_thresholds(metadata.calibration)
     if thresholds is None:
         return None
-    pairs = zip(ours, theirs, strict=True)
-    return sum(decide(float(a), thresholds).verdict != decide(float(b), thresholds).verdict for a, b in pairs)
+
+    def verdict(scores: Scores) -> Verdict:
+        return decide(float(scores.logits_B[0]), thresholds, domain=domain_at(0, scores, metadata.domain)).verdict
+
+    return sum(verdict(a) != verdict(b) for a, b in zip(ours, theirs, strict=True))

@@ -63,28 +63,47 @@ class AnswerRates:
         return _ratio(self.real_called_fake_R + self.fake_called_real_R, 2 * self.coverage)
 
 
-def answers(logit_N: npt.ArrayLike, fake_threshold: float, real_threshold: float) -> npt.NDArray[np.int64]:
+def answers(
+    logit_N: npt.ArrayLike, fake_threshold: float, real_threshold: float, far_N: npt.ArrayLike | None = None
+) -> npt.NDArray[np.int64]:
     """i64[N]: 1 called fake, 0 called real, -1 unsure.
 
-    Fake lies strictly above its threshold, real strictly below its own, and what both or neither hold for is unsure.
+    Fake lies strictly above its threshold, real strictly below its own, and what both or neither hold for is unsure,
+    as are the pictures that are too far from the training pictures: far_N, bool[N].
 
     >>> answers([-3.0, 0.0, 3.0], fake_threshold=1.0, real_threshold=-1.0).tolist()
     [0, -1, 1]
     """
     logit = np.asarray(logit_N, np.float64)
     fake_N, real_N = logit > fake_threshold, logit < real_threshold
-    return np.where(fake_N == real_N, -1, fake_N).astype(np.int64)
+    unsure_N = (fake_N == real_N) | (False if far_N is None else np.asarray(far_N, np.bool_))
+    return np.where(unsure_N, -1, fake_N).astype(np.int64)
+
+
+def confidence(logit_N: npt.ArrayLike, threshold: float, far_N: npt.ArrayLike) -> Float64:
+    """f64[N]: distance of the logit from the threshold; those of far pictures, bool[N], lie below all others.
+
+    >>> confidence([-3.0, 1.0, 2.0], 0.0, [True, False, False]).tolist()
+    [-1.0, 1.0, 2.0]
+    """
+    gap_N = np.abs(np.asarray(logit_N, np.float64) - threshold)
+    return np.asarray(gap_N - np.asarray(far_N, np.bool_) * (gap_N.max(initial=0) + 1))
 
 
 def answer_rates(
-    counts_RN: Float64, logit_N: npt.ArrayLike, label_N: npt.ArrayLike, fake_threshold: float, real_threshold: float
+    counts_RN: Float64,
+    logit_N: npt.ArrayLike,
+    label_N: npt.ArrayLike,
+    fake_threshold: float,
+    real_threshold: float,
+    far_N: npt.ArrayLike | None = None,
 ) -> AnswerRates:
-    """What each class is called at two logit thresholds, in every resample.
+    """What each class is called at two logit thresholds, in every resample; nothing that is far, bool[N], is answered.
 
     Raises UndefinedMetricError when only one class is present.
     """
     logit, label = checked_classes(logit_N, label_N)
-    called_N = answers(logit, fake_threshold, real_threshold)
+    called_N = answers(logit, fake_threshold, real_threshold, far_N)
     columns = np.stack([(label == truth) & (called_N == call) for truth, call in ((0, 1), (0, 0), (1, 1), (1, 0))])
     size_R = {truth: counts_RN @ (label == truth) for truth in (0, 1)}
     found = counts_RN @ columns.T.astype(np.float64)

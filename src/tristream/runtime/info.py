@@ -7,6 +7,7 @@ from pathlib import Path
 from tristream import __version__
 from tristream.config import StrictModel
 from tristream.errors import CheckpointError, UsageError
+from tristream.metrics.domain import DomainModel
 from tristream.runtime import engines
 from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE, Predictor
 from tristream.runtime.verdict import Thresholds
@@ -36,6 +37,21 @@ class CalibrationInfo(StrictModel):
     note: str = ""
 
 
+class DomainInfo(StrictModel):
+    """Which pictures are too unlike the training pictures to judge."""
+
+    limit: float
+    """Distance of a picture's tokens beyond which the verdict is `unsure`."""
+    share: float
+    """So many of `held_out` training pictures lie within it."""
+    held_out: int
+    fitted: int
+    """How many other training pictures the distance was fitted on."""
+    directions: int
+    """Principal directions that it looks along one by one."""
+    source: str
+
+
 class DetectorInfo(StrictModel):
     """The record that `tristream info --format json` prints."""
 
@@ -58,6 +74,8 @@ class DetectorInfo(StrictModel):
     shorter_side_px: int
     """What a picture's shorter side is resized to before cropping."""
     calibration: CalibrationInfo | None
+    domain: DomainInfo | None
+    """None for a checkpoint that looks at no distance: nothing is `unsure` for being unlike the training pictures."""
     card: str | None
     """Where the model card lies; None for a checkpoint without one beside it."""
 
@@ -83,6 +101,7 @@ def describe(checkpoint: Path | None = None, device: str = "auto") -> DetectorIn
         input_px=metadata.preprocessing.crop,
         shorter_side_px=metadata.preprocessing.short_side,
         calibration=_calibration(predictor),
+        domain=_domain(predictor.domain_model),
         card=None if card is None else str(card),
     )
 
@@ -117,6 +136,8 @@ def lines(info: DetectorInfo) -> list[tuple[str, str]]:
             ("P(fake)", f"{calibration.probability_fake}, if half of the pictures are fake"),
             ("thresholds", _thresholds(calibration)),
         ]
+    domain = info.domain
+    facts.append(("domain", "not checked: strange pictures get a verdict, too" if domain is None else _near(domain)))
     return [*facts, ("model card", info.card or f"none: no {CARD} beside the checkpoint")]
 
 
@@ -140,6 +161,26 @@ def _calibration(predictor: Predictor) -> CalibrationInfo | None:
         false_alarms_guaranteed=calibration.guaranteed("likely_fake", FALSE_ALARM_RATE),
         misses_guaranteed=calibration.guaranteed("likely_real", MISS_RATE),
         note=note,
+    )
+
+
+def _domain(model: DomainModel | None) -> DomainInfo | None:
+    if model is None:
+        return None
+    return DomainInfo(
+        limit=model.limit,
+        share=model.share,
+        held_out=len(model.distances),
+        fitted=model.n_fitted,
+        directions=len(model.variances),
+        source=model.source,
+    )
+
+
+def _near(domain: DomainInfo) -> str:
+    return (
+        f"unsure beyond distance {domain.limit:.2f}, within which {100 * domain.share:g} % of {domain.held_out} "
+        f"training pictures lie; fitted on {domain.fitted} others: {domain.source}"
     )
 
 

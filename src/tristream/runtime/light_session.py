@@ -45,7 +45,7 @@ class LightSession:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise CheckpointError(f"{path}: OpenVINO cannot read this model ({reason}); export it again") from None
-        wanted = ("logit", "stream_weights") if self.record.stream_names else ("logit",)
+        wanted = ("logit", "stream_weights", "tokens") if self.record.stream_names else ("logit",)
         self._outputs = tuple(
             (name, i) for name in wanted for i, output in enumerate(self._compiled.outputs) if name in output.names
         )
@@ -75,7 +75,10 @@ class LightSession:
         logits = np.array([outputs["logit"] for outputs in found], np.float32).reshape(-1)
         if not self.stream_names:
             return Scores(logits, None)
-        return Scores(logits, np.stack([outputs["stream_weights"] for outputs in found]).astype(np.float32))
+        weights, tokens = (
+            np.stack([outputs[name] for outputs in found]).astype(np.float32) for name in ("stream_weights", "tokens")
+        )
+        return Scores(logits, weights, tokens)
 
     def _keep(self, request: Any, outputs: dict[str, Any]) -> None:
         """Copy what is wanted before the request is used again."""

@@ -17,10 +17,11 @@ from tristream.images.origin import OriginClaim, origin_claims
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import Calibration
-from tristream.runtime.session import Float32, Scores, Session, score_pictures
+from tristream.metrics.domain import DomainModel
+from tristream.runtime.session import Float32, Scores, Session, domain_at, score_pictures
 from tristream.runtime.sources import Scorable, Source, fingerprint, rgb, sha256
 from tristream.runtime.stability import MAX_COPIES, Delivery, Stability, compare, draw, re_encoded
-from tristream.runtime.verdict import Evidence, Reason, Thresholds, Verdict, decide, explain, strongest_stream
+from tristream.runtime.verdict import Domain, Evidence, Reason, Thresholds, Verdict, decide, explain, strongest_stream
 
 FALSE_ALARM_RATE = 0.05
 MISS_RATE = 0.10
@@ -53,6 +54,8 @@ class Prediction(StrictModel):
     """Share of each stream in this score, in [0, 1], summing to 1."""
     stability: Stability | None = None
     """The re-test on re-encoded copies; None when it was not asked for."""
+    domain: Domain | None = None
+    """How far the picture lies from those trained on; None for a checkpoint without a domain model."""
     frames: None = None
     """Kept for videos, which are not there yet."""
     origin: tuple[OriginClaim, ...] = ()
@@ -91,6 +94,7 @@ class Predictor:
         self.engine = engine
         self.preprocessing: Preprocessing = metadata.preprocessing
         self.calibration: Calibration | None = metadata.calibration
+        self.domain_model: DomainModel | None = metadata.domain
         self.model_name: str = metadata.name
 
     def thresholds(self, false_alarm_rate: float = FALSE_ALARM_RATE, miss_rate: float = MISS_RATE) -> Thresholds | None:
@@ -210,14 +214,17 @@ class Predictor:
         logit, *copies = scores.logits_B[rows].tolist()
         stability = compare(logit, thresholds, picture.deliveries, copies) if copies else None
         flips = stability.flips if stability else 0
-        verdict, reasons = decide(logit, thresholds, picture.shorter_side, flips)
+        domain = domain_at(rows.start, scores, self.domain_model)
+        verdict, reasons = decide(logit, thresholds, picture.shorter_side, flips, domain)
         weights_BS = scores.stream_weights_BS
         weights = None
         if weights_BS is not None:
             weights = dict(zip(self.session.stream_names, weights_BS[rows.start].tolist(), strict=True))
         if strongest_stream(weights):
             reasons = (*reasons, Reason.STRONGEST_STREAM)
-        evidence = Evidence(logit, thresholds, self.calibration, weights, tuple(copies), flips)
+        evidence = Evidence(
+            logit, thresholds, self.calibration, weights, tuple(copies), flips, domain, self.domain_model
+        )
         return Prediction(
             path=picture.path,
             sha256=picture.sha256,
@@ -229,6 +236,7 @@ class Predictor:
             thresholds=thresholds,
             stream_weights=weights,
             stability=stability,
+            domain=domain,
             origin=picture.origin,
             model=self.model_name,
         )

@@ -37,16 +37,17 @@ def write_json(predictions: Iterable[Prediction], stream: TextIO) -> None:
 def write_csv(predictions: Iterable[Prediction], stream: TextIO, stream_names: Sequence[str]) -> None:
     """One row per picture; reasons joined by `;`, `weight_<stream>` per stream; empty where there is no value.
 
-    `origin` holds the claims in words, joined by `; `; of the re-test, `copies`, `flips` and `spread`.
+    `origin` holds the claims in words, joined by `; `; of the re-test, `copies`, `flips` and `spread`;
+    of the domain check, `distance` and `distance_limit`.
     """
     weights = [f"weight_{name}" for name in stream_names]
     columns = ["path", "sha256", "verdict", "reasons", "explanation", "probability_fake", "logit"]
-    columns += ["threshold_fake", "threshold_real", "copies", "flips", "spread"]
+    columns += ["threshold_fake", "threshold_real", "copies", "flips", "spread", "distance", "distance_limit"]
     writer = csv.DictWriter(stream, [*columns, *weights, "origin", "model", "error"], lineterminator="\n")
     writer.writeheader()
     for prediction in predictions:
         flat = prediction.model_dump(include={*columns, "model", "error"})
-        thresholds, stability = prediction.thresholds, prediction.stability
+        thresholds, stability, domain = prediction.thresholds, prediction.stability, prediction.domain
         shares = prediction.stream_weights or {}
         writer.writerow(
             flat
@@ -59,6 +60,7 @@ def write_csv(predictions: Iterable[Prediction], stream: TextIO, stream_names: S
                 if stability
                 else {}
             )
+            | ({"distance": domain.distance, "distance_limit": domain.limit} if domain else {})
         )
 
 
@@ -103,7 +105,7 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     thresholds, calibration = predictor.thresholds(false_alarm_rate, miss_rate), predictor.calibration
     if thresholds is None or calibration is None:
         return f"{predictor.model_name} is not calibrated: no probability, no verdicts. Run 'tristream calibrate'."
-    verdicts = calibration.verdicts(thresholds.fake, thresholds.real)
+    verdicts, domain = calibration.verdicts(thresholds.fake, thresholds.real), predictor.domain_model
     shares = [verdicts.real_among_likely_fake(fake_share) for fake_share in FAKE_SHARES]
     odds = ", ".join(
         f"{_of_100(share)} where {100 * share.fake_share:g} % of all pictures are fake" for share in shares
@@ -118,6 +120,7 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
             f"(from these {verdicts.n_real} and {verdicts.n_fake} pictures, by the score alone).",
             "stable: how many re-encoded copies keep the verdict, and the spread of their scores. "
             "P(fake) supposes that half of the pictures are fake.",
+            *([] if domain is None else [f"unsure, too: what is unlike the training pictures. {domain.words}."]),
             f"Reserved: {calibration.source}.",
         )
     )

@@ -5,16 +5,21 @@ Everything above it (Predictor, the evaluation runner, the trainer's selection) 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-# B crops, S streams
+from tristream.errors import CheckpointError, UsageError
+from tristream.metrics.domain import DomainModel
+from tristream.runtime.verdict import Domain
+
+# B crops, S streams, D fusion width
 
 Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Scores:
     """f32[B], before calibration; above 0 leans fake."""
     stream_weights_BS: Float32 | None
     """f32[B, S], rows sum to 1; None for a detector without streams."""
+    tokens_BSD: Float32 | None = None
+    """f32[B, S, D], each stream's token before the fusion; None for a detector without streams."""
 
 
 class Session(Protocol):
@@ -40,20 +47,78 @@ class Session(Protocol):
         ...
 
 
+@runtime_checkable
+class MaskingSession(Session, Protocol):
+    """A session that can leave streams out: an engine that still has the streams apart."""
+
+    def run_subsets(self, pixels: Float32, subsets: Sequence[tuple[str, ...]]) -> list[Scores]:
+        """As `run`, once for each subset of the streams, the others being masked; each stream is computed once."""
+        ...
+
+
 def score_pictures(session: Session, pictures: Sequence[Float32], batch_size: int = 16) -> Scores:
-    """Score pictures of one or more crops each: the mean of the logits (and stream weights) over a picture's crops.
+    """Score pictures of one or more crops each: the means over a picture's crops.
 
     pictures: per picture f32[N_crops, 3, H, W] in [0, 1], all of the same H and W.
     """
-    counts = [len(crops) for crops in pictures]
-    if not counts:
-        return Scores(np.zeros(0, np.float32), None)
+    (scores,) = _score(lambda crops: [session.run(crops)], pictures, batch_size, 1)
+    return scores
+
+
+def score_subsets(
+    session: Session, pictures: Sequence[Float32], subsets: Sequence[tuple[str, ...]], batch_size: int = 16
+) -> list[Scores]:
+    """As `score_pictures`, once for each subset of the streams. subsets: names of those that take part.
+
+    Raises UsageError where the engine cannot mask streams, or the detector lacks one.
+    """
+    if not isinstance(session, MaskingSession):
+        raise UsageError("streams cannot be masked in an exported file; name a .safetensors checkpoint")
+    if unknown := sorted({name for subset in subsets for name in subset} - set(session.stream_names)):
+        there = ", ".join(session.stream_names) or "none"
+        raise UsageError(f"the detector has no stream {', '.join(unknown)}; there are: {there}")
+    masking = session
+    return _score(lambda crops: masking.run_subsets(crops, subsets), pictures, batch_size, len(subsets))
+
+
+def _score(
+    run: Callable[[Float32], list[Scores]], pictures: Sequence[Float32], batch_size: int, count: int
+) -> list[Scores]:
+    if not pictures:
+        return [Scores(np.zeros(0, np.float32), None)] * count
     crops = np.concatenate(list(pictures))
-    parts = [session.run(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
+    batches = [run(crops[start : start + batch_size]) for start in range(0, len(crops), batch_size)]
+    return [_means([batch[place] for batch in batches], [len(crops) for crops in pictures]) for place in range(count)]
+
+
+def _means(parts: Sequence[Scores], counts: Sequence[int]) -> Scores:
+    """Of crops in batches to those of pictures, which have so many crops each."""
     starts = np.cumsum([0, *counts[:-1]])
-    logits = np.add.reduceat(np.concatenate([p.logits_B for p in parts]), starts) / np.array(counts, np.float32)
+
+    def mean(parts: Sequence[Float32]) -> Float32:
+        sums = np.add.reduceat(np.concatenate(parts), starts, axis=0)
+        return (sums.T / np.array(counts, np.float32)).T.astype(np.float32)
+
     weights = [p.stream_weights_BS for p in parts if p.stream_weights_BS is not None]
-    if not weights:
-        return Scores(logits.astype(np.float32), None)
-    mean = np.add.reduceat(np.concatenate(weights), starts, axis=0) / np.array(counts, np.float32)[:, None]
-    return Scores(logits.astype(np.float32), mean.astype(np.float32))
+    tokens = [p.tokens_BSD for p in parts if p.tokens_BSD is not None]
+    return Scores(
+        mean([p.logits_B for p in parts]), mean(weights) if weights else None, mean(tokens) if tokens else None
+    )
+
+
+def token_distances(tokens_BSD: Float32 | None, model: DomainModel) -> Float64:
+    """How far each picture lies from those that the detector was trained on, f64[B]. tokens_BSD: of `Scores`.
+
+    Raises CheckpointError where the engine gives no tokens, or tokens of another size.
+    """
+    if tokens_BSD is None:
+        raise CheckpointError("the detector has a domain model, but its engine gives no tokens; export it again")
+    return model.distance(tokens_BSD.reshape(len(tokens_BSD), -1))
+
+
+def domain_at(row: int, scores: Scores, model: DomainModel | None) -> Domain | None:
+    """Where the picture in one row of `scores` lies; None without a model. Raises as `token_distances`."""
+    if model is None:
+        return None
+    tokens_BSD = None if scores.tokens_BSD is None else scores.tokens_BSD[row : row + 1]
+    return Domain(distance=float(token_distances(tokens_BSD, model)[0]), limit=model.limit)

@@ -13,6 +13,7 @@ from tristream.detectors.checkpoint import load_checkpoint
 from tristream.runtime.benchmark_report import EngineName, UnavailableError
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.session import Float32, Scores
+from tristream.runtime.torch_session import scores_of
 
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 """What torch.compile looks for on a CPU, besides what the environment variable CXX names."""
@@ -39,8 +40,7 @@ class TorchContender:
             torch.set_num_threads(
                 before
             )  # it is the whole process's: training after a benchmark would differ by rounding
-        weights = output.stream_weights
-        return Scores(output.logits.numpy(), None if weights is None else weights.numpy())
+        return scores_of(output)
 
 
 def open_torch(name: EngineName, checkpoint: Path, threads: int) -> OpenDetector:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 import torch
 
-from tristream.detectors.base import Detector
+from tristream.detectors.base import Detector, DetectorOutput
 from tristream.runtime.session import Float32, Scores
 
 
@@ -33,14 +36,35 @@ class TorchSession:
         return self.detector.stream_names
 
     def run(self, pixels: Float32) -> Scores:
+        with self._inference():
+            batch = self._batch(pixels)
+            mask = None if self._mask is None else self._mask.expand(len(batch), -1)
+            return scores_of(self.detector(batch, mask))
+
+    def run_subsets(self, pixels: Float32, subsets: Sequence[tuple[str, ...]]) -> list[Scores]:
+        """See `MaskingSession`. Raises ValueError for a detector without streams."""
+        masks_MS = torch.tensor([[name in subset for name in self.stream_names] for subset in subsets])
+        with self._inference():
+            batch = self._batch(pixels)
+            features = self.detector(batch).features
+            masks = [mask_S.to(self.device).expand(len(batch), -1) for mask_S in masks_MS]
+            return [scores_of(self.detector.fuse(features, mask_BS)) for mask_BS in masks]
+
+    def _batch(self, pixels: Float32) -> torch.Tensor:
+        return torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
         was_training = self.detector.training
         self.detector.eval()
         try:
             with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-                batch = torch.from_numpy(pixels).to(self.device, memory_format=torch.channels_last)
-                mask = None if self._mask is None else self._mask.expand(len(batch), -1)
-                output = self.detector(batch, mask)
+                yield
         finally:
             self.detector.train(was_training)
-        weights = output.stream_weights
-        return Scores(output.logits.float().cpu().numpy(), None if weights is None else weights.float().cpu().numpy())
+
+
+def scores_of(output: DetectorOutput) -> Scores:
+    """A detector's output as float32 arrays on the CPU."""
+    weights, tokens = (None if x is None else x.float().cpu().numpy() for x in (output.stream_weights, output.tokens))
+    return Scores(output.logits.float().cpu().numpy(), weights, tokens)

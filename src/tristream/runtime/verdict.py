@@ -1,8 +1,9 @@
 """From a logit to a verdict that may abstain: two thresholds, and a closed list of reasons.
 
 The two claims are tested apart. A picture is called `likely_fake` when its logit is as high as few real pictures have,
-`likely_real` when it is as low as few fakes have; when neither or both hold, or a re-encoded copy gets another verdict,
-the answer is `unsure`, and it says why. The numbers in the words are those of the checkpoint's calibration.
+`likely_real` when it is as low as few fakes have; when neither or both hold, a re-encoded copy gets another verdict, or
+the picture is unlike what the detector was trained on, the answer is `unsure`, and it says why. The numbers in the
+words are those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from tristream.config import StrictModel
 from tristream.metrics.calibration import Calibration
+from tristream.metrics.domain import DomainModel
 
 Verdict = Literal["likely_fake", "likely_real", "unsure"]
 
@@ -32,6 +34,19 @@ class Thresholds(StrictModel):
     real: float
 
 
+class Domain(StrictModel):
+    """How far a picture lies from those that the detector was trained on: too far to judge, strictly above `limit`."""
+
+    distance: float
+    """Mahalanobis's, of the streams' tokens; at least 0."""
+    limit: float
+
+    @property
+    def far(self) -> bool:
+        """Whether the verdict is `unsure` for that."""
+        return self.distance > self.limit
+
+
 class Reason(StrEnum):
     """Why a verdict is what it is. This list is closed; `explain` words each of them."""
 
@@ -47,6 +62,8 @@ class Reason(StrEnum):
     """unsure: the logit alone would give a verdict, but at least one re-encoded copy gets another one."""
     PICTURE_TOO_SMALL = "picture_too_small"
     """unsure: the shorter side is under MIN_SHORTER_SIDE px."""
+    FAR_FROM_TRAINING_DATA = "far_from_training_data"
+    """unsure: what the streams see lies farther from the training pictures than nearly all of these do."""
     NOT_CALIBRATED = "not_calibrated"
     """unsure: the checkpoint holds no calibration, so that the logit has no thresholds and no probability."""
     STRONGEST_STREAM = "strongest_stream"
@@ -60,13 +77,19 @@ class Decision(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
-def decide(logit: float, thresholds: Thresholds | None, shorter_side: int | None = None, flips: int = 0) -> Decision:
+def decide(
+    logit: float,
+    thresholds: Thresholds | None,
+    shorter_side: int | None = None,
+    flips: int = 0,
+    domain: Domain | None = None,
+) -> Decision:
     """Verdict on one picture.
 
     logit: before calibration, above 0 leans fake; thresholds: None for a detector without calibration;
     shorter_side: of the picture as decoded, in px; None skips that check; flips: re-encoded copies whose own verdict
     is another one. One is enough to abstain: a verdict then holds however the picture was delivered, and neither error
-    can become more frequent than without the re-test.
+    can become more frequent than without the re-test; domain: None for a detector that has no check of it.
 
     >>> decide(2.0, Thresholds(fake=1.0, real=-1.0)).verdict
     'likely_fake'
@@ -80,6 +103,8 @@ def decide(logit: float, thresholds: Thresholds | None, shorter_side: int | None
         obstacles.append(Reason.NOT_CALIBRATED)
     if shorter_side is not None and shorter_side < MIN_SHORTER_SIDE:
         obstacles.append(Reason.PICTURE_TOO_SMALL)
+    if domain is not None and domain.far:
+        obstacles.append(Reason.FAR_FROM_TRAINING_DATA)
     if obstacles or thresholds is None:
         return Decision("unsure", tuple(obstacles))
     match bool(logit > thresholds.fake), bool(logit < thresholds.real):  # numpy's own bool matches neither pattern
@@ -117,6 +142,8 @@ class Evidence(NamedTuple):
     copy_logits: tuple[float, ...] = ()
     """Of the re-encoded copies; some where there are flips."""
     flips: int = 0
+    domain: Domain | None = None
+    domain_model: DomainModel | None = None
 
 
 def explain(reason: Reason, evidence: Evidence) -> str:
@@ -142,6 +169,8 @@ def explain(reason: Reason, evidence: Evidence) -> str:
             return f"{score} alone says {verdict}, but {copies}: their scores are {low:.2f} to {high:.2f}"
         case Reason.PICTURE_TOO_SMALL:
             return f"the shorter side is under {MIN_SHORTER_SIDE} px: too little to judge by"
+        case Reason.FAR_FROM_TRAINING_DATA:
+            return f"unlike the pictures that this detector was trained on, its score says little: {_far(evidence)}"
         case Reason.NOT_CALIBRATED:
             return "this detector is not calibrated, its score has no thresholds: run 'tristream calibrate'"
         case Reason.STRONGEST_STREAM:
@@ -164,6 +193,14 @@ def _as_low(evidence: Evidence) -> str:
         return "few fakes score so low"
     share = _share(calibration.fakes_as_low(evidence.logit), len(calibration.fake_logits))
     return f"{share} reserved fakes{_of(calibration.n_generators, 'generator')} score as low"
+
+
+def _far(evidence: Evidence) -> str:
+    domain, model = evidence.domain, evidence.domain_model
+    if domain is None or model is None:
+        return "its distance from them is beyond the limit"
+    near = f"{100 * model.share:g} % of {len(model.distances)} training pictures"
+    return f"distance {domain.distance:.1f}, {near} lie within {domain.limit:.1f}"
 
 
 def _share(count: int, n: int) -> str:

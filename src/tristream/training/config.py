@@ -29,12 +29,25 @@ class ObjectiveConfig(StrictModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class SampleConfig(StrictModel):
+    """A part of the training split: half of each class, and inside a class as many of each source as of any other.
+
+    Sources are photo sources of reals and generators of fakes. The training seed plays no part: all seeds and all
+    detectors see the same pictures. The run directory lists them in training_pictures.csv.
+    """
+
+    pictures: int = Field(ge=2)
+    salt: str = "tristream"
+    """Another word, other pictures."""
+
+
 class TeacherConfig(StrictModel):
     """A frozen image tower whose embeddings the distillation objective imitates."""
 
-    backbone: str = "vit_base_patch16_clip_quickgelu_224"
+    backbone: str = "vit_base_patch16_clip_quickgelu_224.openai"
     weights: str = "hub"
-    embedding: int = 512
+    embedding: int | None = None
+    """Length of its embedding; None: the tower's own."""
 
 
 class TrainConfig(StrictModel):
@@ -46,6 +59,8 @@ class TrainConfig(StrictModel):
     data: Path
     """A manifest with a `split` column."""
     train_split: str = "train"
+    sample: SampleConfig | None = None
+    """Train on so many pictures of the split; None: on all."""
     selection: SelectionConfig = SelectionConfig()
     detector: dict[str, Any] = Field(default_factory=lambda: {"name": "multistream"})
     """`name` in the registry of detectors, and that detector's own keys."""
@@ -55,6 +70,9 @@ class TrainConfig(StrictModel):
     augmentation: Augmentation = Augmentation()
     input_size: int = Field(256, ge=32)
     """Side in px of the training crops. They are cut from the same resized picture that inference crops from."""
+    embedded_copies: int = Field(0, ge=0)
+    """For a detector with a frozen part: so many augmented copies of each picture are embedded once, before the first
+    step, and epoch e trains on copy e modulo this. 0: every step embeds its pictures anew."""
     objectives: dict[str, ObjectiveConfig] = Field(default_factory=lambda: {"classification": ObjectiveConfig()})
     stream_dropout: float = Field(0.0, ge=0, lt=1)
     teacher: TeacherConfig | None = None

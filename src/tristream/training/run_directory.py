@@ -25,6 +25,8 @@ class RunDirectory:
         self.last = path / "checkpoints" / "last.safetensors"
         self.state = path / "checkpoints" / "state.safetensors"
         self.teacher = path / "teacher.safetensors"
+        self.embeddings = path / "embeddings"
+        self.pictures = path / "training_pictures.csv"
         self._config, self._environment, self._log = (
             path / n for n in ("config.yaml", "environment.json", "log.jsonl")
         )

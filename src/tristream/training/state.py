@@ -31,8 +31,8 @@ def save_state(
 
     Frozen parameters are left out: a run builds them anew from its config.
     """
-    tensors = {f"module.{name}": tensor for name, tensor in _trained(module).items()}
-    tensors |= {f"averaged.{name}": tensor for name, tensor in _trained(averaged).items()}
+    tensors = {f"module.{name}": tensor for name, tensor in trained_state(module).items()}
+    tensors |= {f"averaged.{name}": tensor for name, tensor in trained_state(averaged).items()}
     for index, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
     write_safetensors(path, tensors, {"position": position.model_dump_json()})
@@ -49,7 +49,7 @@ def load_state(path: Path, module: nn.Module, averaged: nn.Module, optimiser: to
 
     for prefix, target in (("module.", module), ("averaged.", averaged)):
         found = part(prefix)
-        if found.keys() != _trained(target).keys():
+        if found.keys() != trained_state(target).keys():
             raise CheckpointError(f"{path}: is the state of another detector")
         target.load_state_dict(found, strict=False)
     slots: dict[int, dict[str, Tensor]] = {}
@@ -60,7 +60,7 @@ def load_state(path: Path, module: nn.Module, averaged: nn.Module, optimiser: to
     return position
 
 
-def _trained(module: nn.Module) -> dict[str, Tensor]:
-    """The state of a module without its frozen parameters."""
+def trained_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module without its frozen parameters, in a fixed order."""
     frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
     return {name: tensor for name, tensor in module.state_dict().items() if name not in frozen}

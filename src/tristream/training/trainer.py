@@ -17,27 +17,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.fabric import Fabric
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from tristream.data.dataset import ImageBatch, PictureDataset, TrainingOrder, collate
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
-from tristream.detectors import Detector, build_detector
-from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
+from tristream.data.sample import balanced_sample
+from tristream.detectors import Detector, Probe
+from tristream.detectors.checkpoint import save_checkpoint
 from tristream.errors import ConfigError, ManifestError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.runner import score_manifest
 from tristream.images.preprocess import Preprocessing
-from tristream.metadata import ModelMetadata
 from tristream.metrics.binary import auroc
 from tristream.runtime.torch_session import TorchSession
 from tristream.training.augment import Augmentation, sample_generator
+from tristream.training.averaging import AveragedWeights
 from tristream.training.config import TrainConfig
+from tristream.training.frozen import FrozenNetwork, ProbeSession, embedded_pictures, weights_digest
 from tristream.training.objectives import TrainingContext, build_objective, draw_stream_mask
 from tristream.training.optim import build_optimiser, set_learning_rate
 from tristream.training.run_directory import RunDirectory
+from tristream.training.starting_point import starting_point, weight_files
 from tristream.training.state import Position, load_state, save_state
 from tristream.training.teacher import teacher_embeddings
 
@@ -76,6 +78,9 @@ def train(
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
     run = _Run(config, Manifest.read(config.data) if manifest is None else manifest, directory, fabric)
     directory.record(config, run.inputs(), command)
+    if config.sample is not None:
+        columns = ["sha256", "path", "label", "generator", "source"]
+        run.train_data.table[columns].to_csv(directory.pictures, index=False)
     position = run.restore() if directory.state.is_file() else Position()
     directory.cut_log(position.step)
     while position.step < run.total_steps and not run.is_exhausted(position):
@@ -101,13 +106,17 @@ class TrainingView:
 class TrainingModule(nn.Module):
     """Detector and loss terms as one module, so that the optimiser sees every parameter."""
 
-    def __init__(self, detector: Detector, objectives: Mapping[str, nn.Module]) -> None:
+    def __init__(self, detector: Detector, objectives: Mapping[str, nn.Module], is_embedded: bool = False) -> None:
+        """is_embedded: batches hold what the detector's frozen part made of the pixels, in their place."""
         super().__init__()
-        self.detector = detector
+        self.detector, self.is_embedded = detector, is_embedded
         self.objectives = nn.ModuleDict(objectives)
 
     def forward(self, batch: ImageBatch, stream_mask: Tensor | None) -> dict[str, Tensor]:
-        output = self.detector(batch.pixels, stream_mask)
+        if self.is_embedded and isinstance(self.detector, Probe):
+            output = self.detector.classify(batch.pixels)
+        else:
+            output = self.detector(batch.pixels, stream_mask)
         return {name: term(output, batch, stream_mask) for name, term in self.objectives.items()}
 
 
@@ -117,13 +126,15 @@ class _Run:
     def __init__(self, config: TrainConfig, manifest: Manifest, directory: RunDirectory, fabric: Fabric) -> None:
         self.config, self.directory, self.fabric = config, directory, fabric
         self.train_data = manifest.split(config.train_split).with_file_columns(["sha256"])
+        if config.sample is not None:
+            self.train_data = balanced_sample(self.train_data, config.sample.pictures, config.sample.salt)
         self.selection_data = manifest.split(config.selection.split).with_file_columns(["sha256"])
         labels = self.train_data.table["label"].to_numpy()
         counts = int((labels == 0).sum()), int((labels == 1).sum())
         if min(counts) == 0 or self.selection_data.table["label"].nunique() < 2:
             raise ManifestError(f"{config.data}: training and selection need real and fake pictures in both splits")
         torch.manual_seed(config.seed)
-        detector, self.description = _starting_point(config)
+        detector, self.description = starting_point(config)
         self.preprocessing = self.description.preprocessing
         embeddings = None
         if config.teacher is not None:
@@ -134,20 +145,36 @@ class _Run:
         context = TrainingContext(detector, counts, embeddings)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
         self.weights = {name: config.objectives[name].weight for name in objectives}
-        self.parts = TrainingModule(detector, objectives).to(memory_format=torch.channels_last)
+        is_embedded = config.embedded_copies > 0
+        self.parts = TrainingModule(detector, objectives, is_embedded).to(memory_format=torch.channels_last)
         self.module, self.optimiser = fabric.setup(
             self.parts, build_optimiser([self.parts.detector, self.parts.objectives], config.optim)
         )
-        self.averaged = ModelEmaV3(self.parts.detector, decay=config.ema_decay, use_warmup=True)
+        self.averaged = AveragedWeights(self.parts.detector, decay=config.ema_decay, use_warmup=True)
         self.order = TrainingOrder(len(self.train_data), config.batch_size, config.seed)
         self.total_steps = self.order.steps_per_epoch * config.epochs
-        view = TrainingView(config.augmentation, self.preprocessing, config.input_size, config.seed)
-        self.dataset = PictureDataset(self.train_data, view)
+        scored = self.averaged.module
+        self.session = (ProbeSession if isinstance(scored, Probe) else TorchSession)(scored, fabric.device)
+        self.dataset = self._dataset(detector) if is_embedded else PictureDataset(self.train_data, self._view())
+
+    def _view(self) -> TrainingView:
+        config = self.config
+        return TrainingView(config.augmentation, self.preprocessing, config.input_size, config.seed)
+
+    def _dataset(self, detector: Detector) -> Dataset[Any]:
+        """The training pictures as embeddings. Raises ConfigError for a detector that is no probe."""
+        config = self.config
+        if not isinstance(detector, Probe):
+            raise ConfigError(f"embedded_copies: {self.description.detector} has no frozen part; set it to 0")
+        network = FrozenNetwork(detector.eval().embed, self.fabric.device, self.fabric.autocast)
+        key = f"{weights_digest(detector)} {self.description.config} {self._view()} {config.precision}"
+        folder, copies = self.directory.embeddings, config.embedded_copies
+        return embedded_pictures(network, folder, key, self.train_data, self._view(), copies, config.workers)
 
     def inputs(self) -> dict[str, str]:
         """A digest of everything that the run reads."""
         found = {"training data": self.train_data.digest(), "selection data": self.selection_data.digest()}
-        files = {"init_from": self.config.init_from} | dict(_weight_files(self.config.detector, "detector"))
+        files = {"init_from": self.config.init_from} | dict(weight_files(self.config.detector, "detector"))
         if self.config.teacher is not None:
             files["teacher"] = Path(self.config.teacher.weights)
         for name, path in files.items():
@@ -180,7 +207,11 @@ class _Run:
     def save(self, path: Path, notes: str) -> None:
         """Write the averaged weights as a checkpoint."""
         metadata = self.description.model_copy(
-            update={"training_data_sha256": self.train_data.digest(), "notes": "; ".join([*self._lineage(), notes])}
+            update={
+                "seed": self.config.seed,
+                "training_data_sha256": self.train_data.digest(),
+                "notes": "; ".join([*self._lineage(), notes]),
+            }
         )
         save_checkpoint(path, self.averaged.module, metadata)
 
@@ -192,7 +223,7 @@ class _Run:
             self.dataset,
             batch_sampler=list(self.order.steps(start, stop)),
             collate_fn=collate,
-            num_workers=self.config.workers,
+            num_workers=0 if self.parts.is_embedded else self.config.workers,
             pin_memory=self.fabric.device.type == "cuda",
         )
 
@@ -233,9 +264,8 @@ class _Run:
     def _select(self, position: Position, epoch: int) -> Position:
         """Score the selection split with the averaged weights and keep them when none were better so far."""
         selection = self.config.selection
-        session = TorchSession(self.averaged.module, self.fabric.device)
         table = score_manifest(
-            session,
+            self.session,
             self.preprocessing,
             self.selection_data,
             CONDITIONS[selection.condition],
@@ -262,42 +292,6 @@ class _Run:
 
     def _save_state(self, position: Position) -> None:
         save_state(self.directory.state, self.parts, self.averaged.module, self.optimiser, position)
-
-
-def _starting_point(config: TrainConfig) -> tuple[Detector, ModelMetadata]:
-    """The detector to train and what its checkpoints will say of it; a parent's licence is handed down."""
-    if config.init_from is not None:
-        parent = load_checkpoint(config.init_from)
-        notes = f"{parent.metadata.name} ({parent.metadata.training_data_sha256[:12]})"
-        return parent.detector, ModelMetadata(
-            name=config.name,
-            detector=parent.metadata.detector,
-            config=parent.metadata.config,
-            preprocessing=parent.metadata.preprocessing,
-            licence=parent.metadata.licence,
-            notes=notes,
-        )
-    options = dict(config.detector)
-    name = options.pop("name", "multistream")
-    return build_detector(name, options), ModelMetadata(
-        name=config.name, detector=name, config=_portable(options), preprocessing=config.preprocessing
-    )
-
-
-def _portable(options: Any) -> Any:
-    """A detector's options without paths of this machine: weights are named by their file alone."""
-    if isinstance(options, dict):
-        return {k: Path(v).name if k == "weights" else _portable(v) for k, v in options.items()}
-    return list(options) if isinstance(options, tuple) else options
-
-
-def _weight_files(options: Mapping[str, Any], name: str) -> Iterator[tuple[str, Path]]:
-    """Every file that a detector's options load weights from."""
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _weight_files(value, f"{name}.{key}")
-        elif key == "weights" and value not in ("hub", "none"):
-            yield f"{name}.{key}", Path(value)
 
 
 def _log_teacher(done: int, total: int) -> None:

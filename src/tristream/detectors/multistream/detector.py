@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from tristream.detectors.backbones import read_safetensors
+from tristream.detectors.backbones import initialisation_of, read_safetensors
 from tristream.detectors.base import DETECTORS, Detector, DetectorConfig, DetectorOutput
 from tristream.detectors.multistream.fusion import MLAFFusion
 from tristream.detectors.multistream.streams import STREAMS, Stream, StreamConfig
@@ -60,6 +61,9 @@ class MultiStreamDetector(Detector):
         self.streams = nn.ModuleDict()
         for name in config.streams:
             self.streams[name] = _build_stream(name, config, load_weights)
+        self.initialisation = config.initialisation or ", ".join(
+            f"{name} {_initialisation(name, config)}" for name in config.streams
+        )
         self.feature_sizes = {name: int(stream.features) for name, stream in self.streams.items()}  # type: ignore[arg-type]
         self.fusion = MLAFFusion(list(self.feature_sizes.values()), config.width, config.heads, config.dropout)
 
@@ -68,9 +72,16 @@ class MultiStreamDetector(Detector):
             stream_mask = torch.ones(pixels.shape[0], len(self.stream_names), dtype=torch.bool, device=pixels.device)
         elif not torch.jit.is_tracing() and not bool(stream_mask.any(-1).all()):
             raise ValueError("stream_mask leaves a picture without any stream")
-        features = {name: stream(pixels) for name, stream in self.streams.items()}
-        logits, tokens, weights = self.fusion(list(features.values()), stream_mask)
+        return self.fuse({name: stream(pixels) for name, stream in self.streams.items()}, stream_mask)
+
+    def fuse(self, features: Mapping[str, Tensor], stream_mask: Tensor) -> DetectorOutput:
+        logits, tokens, weights = self.fusion([features[name] for name in self.stream_names], stream_mask)
         return DetectorOutput(logits, tokens, weights, features)
+
+
+def _initialisation(name: str, config: MultiStreamConfig) -> str:
+    options = config.options.get(name, StreamConfig())
+    return initialisation_of(options.backbone or STREAMS[name].default_backbone, options.weights)
 
 
 def _build_stream(name: str, config: MultiStreamConfig, load_weights: bool) -> Stream:

@@ -6,6 +6,8 @@ The free component is held at mean 1 within each band, so that level (band weigh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,12 +34,14 @@ def band_index(height: int, width: int) -> Tensor:
 class SpectralMask(nn.Module):
     """Multiplies the half-spectrum by component x band weight, resampled over normalised frequency at another size."""
 
-    def __init__(self, channels: int = 3, size: int = 256) -> None:
-        """size: height and width in px of the grid on which the component is stored."""
+    def __init__(
+        self, channels: int = 3, size: int = 256, band_weights: Sequence[float] = (1.0, 1.0, 1.0, 1.0)
+    ) -> None:
+        """size: height and width in px of the grid on which the component is stored; band_weights: to start from."""
         super().__init__()
         self.size = size
         self.component = nn.Parameter(torch.ones(channels, size, size // 2 + 1))
-        self.band_weights = nn.Parameter(torch.ones(len(BANDS)))
+        self.band_weights = nn.Parameter(torch.tensor(band_weights, dtype=torch.float32))
 
     def mask(self, height: int, width: int) -> Tensor:
         """The mask as applied, before the irfft's symmetrisation of columns 0 and Nyquist. Returns f32[C, H, K]."""

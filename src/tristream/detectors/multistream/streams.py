@@ -26,6 +26,8 @@ class StreamConfig(StrictModel):
     """Length F of the feature vector."""
     weights: str = "hub"
     """hub, none, a safetensors file of the backbone (timm names), or a tristream checkpoint that holds this stream."""
+    band_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    """What a spectral mask's radial band weights start from, low to high; streams without a mask do not read it."""
 
 
 class Stream(nn.Module):
@@ -61,14 +63,18 @@ class SpatialStream(Stream):
 
 @STREAMS.register("frequency")
 class FrequencyStream(Stream):
-    """Spectral fingerprints: the learnable spectral mask, then ResNet-18 to 64 features."""
+    """Spectral fingerprints: the learnable spectral mask, then ResNet-18 to 64 features.
+
+    With a pretrained backbone, `band_weights` that start below 1 in the low band keep it from finding what the spatial
+    stream finds.
+    """
 
     default_backbone = "resnet18"
     default_features = 64
 
     def __init__(self, config: StreamConfig, image_size: int, weights: str) -> None:
         super().__init__(config, image_size, weights)
-        self.mask = SpectralMask(channels=3, size=image_size)
+        self.mask = SpectralMask(channels=3, size=image_size, band_weights=config.band_weights)
 
     def forward(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.project(self.backbone(self.mask(self.normalise(pixels))))

@@ -1,0 +1,162 @@
+"""Detectors on the same pictures: paired differences in every condition, from tables of predictions or run folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tristream.config import StrictModel
+from tristream.errors import UsageError
+from tristream.evaluation.figures import LEVEL, Figure, Stored, read_conditions
+from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictures
+from tristream.evaluation.summary import Summary
+from tristream.metrics.comparison import holm
+
+MEASURES = ("auroc", "balanced_accuracy_at_half", "balanced_accuracy_at_threshold", "tpr_at_5_percent_fpr")
+"""What two runs are compared by."""
+
+
+class ComparedCondition(StrictModel):
+    """Detectors A and B on the pictures that both have scored."""
+
+    n_real: int
+    n_fake: int
+    n_failed: int
+    """Pictures that A, B or both could not score."""
+    figures: dict[str, PairedFigure]
+
+    @property
+    def difference(self) -> Figure:
+        """AUROC of A minus that of B."""
+        return self.figures["auroc"].difference
+
+    @property
+    def p_value(self) -> float | None:
+        """Of that difference, from the paired bootstrap."""
+        return self.figures["auroc"].p_value
+
+
+class Comparison(StrictModel):
+    """Two detectors on the same pictures, condition by condition."""
+
+    level: float
+    resamples: int
+    seed: int
+    conditions: dict[str, ComparedCondition]
+
+
+def compare(
+    predictions_a: pd.DataFrame,
+    predictions_b: pd.DataFrame,
+    *,
+    measures: Sequence[str] = ("auroc",),
+    stored: tuple[Stored, Stored] = (Stored(), Stored()),
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Comparison:
+    """Measures of two detectors on the same pictures, and the paired differences A - B, in every condition.
+
+    Pictures are joined by id within a condition; labels and groups are read from A. stored: thresholds of A and of B.
+    Raises UsageError where conditions, ids or labels differ or an id stands twice in a condition.
+    """
+    a, b = read_conditions(predictions_a), read_conditions(predictions_b)
+    if set(a) != set(b):
+        raise UsageError(f"only one of the two tables has the conditions {', '.join(sorted(set(a) ^ set(b)))}")
+    conditions = {}
+    for name in a:
+        same, n_failed = same_pictures(name, {"a": a[name], "b": b[name]})
+        conditions[name] = ComparedCondition(
+            n_real=int((same["a"].label_N == 0).sum()),
+            n_fake=int((same["a"].label_N == 1).sum()),
+            n_failed=n_failed,
+            figures={
+                measure: paired_figure(measure, same["a"], same["b"], stored, resamples=resamples, seed=seed)
+                for measure in measures
+            },
+        )
+    return Comparison(level=LEVEL, resamples=resamples, seed=seed, conditions=conditions)
+
+
+class Difference(StrictModel):
+    """One measure of two runs under one condition."""
+
+    run_a: str
+    run_b: str
+    condition: str
+    measure: str
+    n_real: int
+    n_fake: int
+    n_failed: int
+    figure: PairedFigure
+    p_value_holm: float | None = None
+    """The p-value of the bootstrap, corrected for all those of the list."""
+
+
+class RunComparison(StrictModel):
+    """The first of several runs against each of the others."""
+
+    level: float
+    resamples: int
+    seed: int
+    tests: int
+    """How many p-values Holm's correction is for."""
+    differences: list[Difference]
+
+
+@dataclass(frozen=True)
+class _Run:
+    name: str
+    predictions: pd.DataFrame
+    stored: Stored
+
+
+def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int = 1000) -> RunComparison:
+    """The first run minus each other one, by MEASURES, in every condition that both have.
+
+    Raises UsageError for fewer than two runs, an unfinished one, other pictures, and runs without a common condition.
+    """
+    if len(runs) < 2:
+        raise UsageError("a comparison needs two run folders or more")
+    first, *others = (_read(run) for run in runs)
+    differences = [d for other in others for d in _differences(first, other, seed, resamples)]
+    tested = [d for d in differences if d.figure.p_value is not None]
+    corrected = iter(holm([d.figure.p_value for d in tested if d.figure.p_value is not None]))
+    return RunComparison(
+        level=LEVEL,
+        resamples=resamples,
+        seed=seed,
+        tests=len(tested),
+        differences=[
+            d if d.figure.p_value is None else d.model_copy(update={"p_value_holm": next(corrected)})
+            for d in differences
+        ],
+    )
+
+
+def _differences(a: _Run, b: _Run, seed: int, resamples: int) -> list[Difference]:
+    common = [name for name in a.predictions["condition"].unique() if name in set(b.predictions["condition"])]
+    if not common:
+        raise UsageError(f"{a.name} and {b.name} have no condition in common")
+    tables = (run.predictions[run.predictions["condition"].isin(common)] for run in (a, b))
+    found = compare(*tables, measures=MEASURES, stored=(a.stored, b.stored), seed=seed, resamples=resamples)
+    return [
+        Difference(run_a=a.name, run_b=b.name, condition=name, measure=measure, n_real=part.n_real,
+                   n_fake=part.n_fake, n_failed=part.n_failed, figure=figure)
+        for name, part in found.conditions.items()
+        for measure, figure in part.figures.items()
+    ]  # fmt: skip
+
+
+def _read(folder: Path) -> _Run:
+    if not (folder / "DONE").is_file():
+        raise UsageError(
+            f"{folder}: no finished run; expected a folder that `tristream evaluate` wrote, with DONE in it"
+        )
+    name = json.loads((folder / "record.json").read_text(encoding="utf-8"))["checkpoint"]["name"]
+    summary = Summary.model_validate_json((folder / "metrics.json").read_text(encoding="utf-8"))
+    stored = Stored(summary.balanced_accuracy_threshold, summary.verdict_thresholds, summary.distance_limit)
+    return _Run(f"{name} ({folder})", pd.read_parquet(folder / "predictions.parquet"), stored)

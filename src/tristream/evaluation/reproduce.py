@@ -1,0 +1,169 @@
+"""Score the pictures of a recorded run again and compare, picture by picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tristream.config import StrictModel
+from tristream.data.files import file_facts
+from tristream.data.manifest import Manifest
+from tristream.errors import CheckpointError, ManifestError, UsageError
+from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.figures import Pictures, Stored, read_conditions
+from tristream.evaluation.record import evaluate_checkpoint
+from tristream.evaluation.runner import Progress
+from tristream.evaluation.summary import Summary
+from tristream.metrics import selective
+
+TOLERANCE = {"32": 1e-3, "bf16": 0.25}
+"""Largest change of a logit that counts as reproduced, by precision: float32 sums in another order move logits of a few
+units by some 1e-5, bfloat16 keeps 8 bits of each intermediate value."""
+
+
+class ReproducedCondition(StrictModel):
+    """One condition, then and now."""
+
+    pictures: int
+    """Scored then and now."""
+    max_logit_change: float | None
+    """Largest |now - then| of a picture; None where no picture was scored both times."""
+    mean_logit_change: float | None
+    verdicts_changed: int | None
+    """Pictures that are called otherwise at the recorded thresholds; None where none are recorded."""
+    failures_changed: int
+    """Pictures that failed then or now, and not both."""
+    figures: dict[str, float]
+    """now - then of every figure of all pictures that has a value both times."""
+
+
+class Reproduction(StrictModel):
+    """A recorded run, scored again."""
+
+    run: str
+    checkpoint_sha256: str
+    manifest_digest: str
+    engine_then: str
+    engine_now: str
+    tolerance: float
+    conditions: dict[str, ReproducedCondition]
+
+    @property
+    def is_within(self) -> bool:
+        """Whether every logit is within the tolerance and the same pictures failed."""
+        return all(
+            c.failures_changed == 0 and (c.max_logit_change is None or c.max_logit_change <= self.tolerance)
+            for c in self.conditions.values()
+        )
+
+
+def reproduce(
+    run: Path,
+    checkpoint: Path,
+    data: Path,
+    *,
+    out: Path | None = None,
+    tolerance: float | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    command: str = "",
+) -> Reproduction:
+    """Score again what `run` records: the same pictures, split, conditions and precision.
+
+    out: where the new run is kept, and goes on after an interruption; None keeps nothing. tolerance: of a logit, by
+    default that of the recorded precision. The digests of checkpoint and pictures are compared first: raises
+    CheckpointError and ManifestError where they differ, UsageError for a run that cannot be scored again.
+    """
+    record = _record(run)
+    _check_inputs(record, run, checkpoint, data)
+    precision = record["precision"]
+    with TemporaryDirectory() as folder:
+        kept = out or Path(folder) / "run"
+        now = evaluate_checkpoint(
+            checkpoint,
+            data,
+            record["split"],
+            kept,
+            conditions=list(record["conditions"]),
+            device=device,
+            precision=precision,
+            seed=record["bootstrap"]["seed"],
+            progress=progress,
+            command=command,
+        )
+        engine = _record(kept)["engine"]
+        tables = [read_conditions(pd.read_parquet(place / "predictions.parquet")) for place in (run, kept)]
+    then = Summary.model_validate_json((run / "metrics.json").read_text(encoding="utf-8"))
+    stored = Stored(then.balanced_accuracy_threshold, then.verdict_thresholds, then.distance_limit)
+    return Reproduction(
+        run=run.name,
+        checkpoint_sha256=record["checkpoint"]["sha256"],
+        manifest_digest=record["manifest_digest"],
+        engine_then=record["engine"],
+        engine_now=engine,
+        tolerance=TOLERANCE[precision] if tolerance is None else tolerance,
+        conditions={
+            name: _compared(tables[0][name], tables[1][name], stored, _changes(then, now, name)) for name in tables[0]
+        },
+    )
+
+
+def _record(run: Path) -> Any:
+    path = run / "record.json"
+    if not path.is_file() or not (run / "DONE").is_file():
+        raise UsageError(f"{run}: no finished run; expected the folder of one, with record.json and DONE")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _check_inputs(record: Any, run: Path, checkpoint: Path, data: Path) -> None:
+    if record.get("precision") not in TOLERANCE:
+        raise UsageError(f"{run}: cannot be scored again, for its engine is: {record.get('engine', 'not recorded')}")
+    if unknown := [name for name in record["conditions"] if name not in CONDITIONS]:
+        raise UsageError(f"{run}: this release has no condition {', '.join(unknown)}")
+    found, recorded = file_facts(checkpoint, ["sha256"])["sha256"], record["checkpoint"]["sha256"]
+    if found != recorded:
+        raise CheckpointError(f"{checkpoint}: sha256 {found[:12]}; the run was made with {recorded[:12]}")
+    manifest = Manifest.read(data)
+    if record["split"] is not None:
+        manifest = manifest.split(record["split"])
+    if (digest := manifest.digest()) != record["manifest_digest"]:
+        raise ManifestError(
+            f"{data}: its {len(manifest)} pictures and labels have the digest {digest[:12]}; "
+            f"the run's {record['pictures']} had {record['manifest_digest'][:12]}"
+        )
+
+
+def _compared(then: Pictures, now: Pictures, stored: Stored, figures: dict[str, float]) -> ReproducedCondition:
+    then, now = (pictures[np.argsort(pictures.id_N, kind="stable")] for pictures in (then, now))
+    both_N = ~then.failed_N & ~now.failed_N
+    change_N = np.abs(now.logit_N - then.logit_N)[both_N]
+    called = [_called(pictures[both_N], stored) for pictures in (then, now)]
+    verdicts_changed = None if called[0] is None or called[1] is None else int((called[0] != called[1]).sum())
+    return ReproducedCondition(
+        pictures=int(both_N.sum()),
+        max_logit_change=float(change_N.max()) if change_N.size else None,
+        mean_logit_change=float(change_N.mean()) if change_N.size else None,
+        verdicts_changed=verdicts_changed,
+        failures_changed=int((then.failed_N != now.failed_N).sum()),
+        figures=figures,
+    )
+
+
+def _called(pictures: Pictures, stored: Stored) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    if stored.verdicts is None:
+        return None
+    return selective.answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures))
+
+
+def _changes(then: Summary, now: Summary, condition: str) -> dict[str, float]:
+    changes = {}
+    for measure, before in then.conditions[condition].overall.figures.items():
+        after = now.conditions[condition].overall.figures.get(measure)
+        if after is not None and after.value is not None and before.value is not None:
+            changes[measure] = after.value - before.value
+    return changes

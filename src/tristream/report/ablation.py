@@ -1,0 +1,106 @@
+"""Ablation of streams, in two tables that are not to be mixed: masked at inference, and retrained without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tristream.evaluation.summary import Summary
+from tristream.metrics.shapley import CHANCE_AUROC
+from tristream.report.contents import UNPERTURBED, runs_of, slug, view_name
+from tristream.report.runs import Entry, PictureSet
+from tristream.report.table import Found, Row, Table, cell_of, counts, of_all, summary_cell
+
+_RECALIBRATED = "Thresholds were re-calibrated for each subset."
+
+MEASURES = {"auroc": "AUROC", "balanced_accuracy_at_threshold": "balanced accuracy"}
+
+
+def masked_table(pictures: PictureSet) -> Table:
+    """The same weights with streams masked: what each subset of the streams still tells."""
+    masked = {name: c.streams for name, c in pictures.family("masked").items() if c.streams}
+    entries = [entry for entry in pictures.entries if any(entry.runs_of(name) for name in masked)]
+    every = tuple(dict.fromkeys(stream for streams in masked.values() for stream in streams))
+    if masked and not any(set(streams) == set(every) for streams in masked.values()):
+        masked[UNPERTURBED] = every
+    shown = [(entry, measure) for entry in entries for measure in MEASURES]
+    rows = []
+    for name, streams in sorted(masked.items(), key=lambda item: -len(item[1])):
+        cells = tuple(cell_of(e, name, m, of_all(m), " + ".join(streams)) for e, m in shown)
+        rows.append(Row((" + ".join(streams), *counts(cells)), cells))
+    return Table(
+        name=f"ablation-masked-{slug(pictures.title)}",
+        title="Ablation by masking: streams of the trained detector left out at inference",
+        pictures=pictures.title,
+        labels=("streams that are left", "real", "fake"),
+        columns=tuple(MEASURES[m] + (f", {e.name}" if len(entries) > 1 else "") for e, m in shown),
+        rows=tuple(rows),
+        runs=runs_of(entries, masked),
+        notes=(
+            "The weights are the same in every row. For detectors trained without a stream see the other table.",
+            *((_RECALIBRATED,) if any(_is_recalibrated(e, name) for e in entries for name in masked) else ()),
+        ),
+    )
+
+
+def _is_recalibrated(entry: Entry, condition: str) -> bool:
+    return any(summary.is_recalibrated for summary in entry.summaries(condition))
+
+
+def shares_table(pictures: PictureSet) -> Table:
+    """The Shapley value of each stream, from all subsets masked at inference."""
+    having = [run for run in pictures.runs if run.summary.stream_shares]
+    entries = [entry for entry in pictures.entries if any(run in having for run in entry.runs)]
+    streams = dict.fromkeys(name for run in having for name in run.summary.stream_shares or ())
+    rows = []
+    for stream in streams:
+        cells = tuple(
+            summary_cell(entry, "shapley_auroc", _share(stream), f"{entry.name} has no such stream", stream)
+            for entry in entries
+        )
+        rows.append(Row((stream, *counts(cells)), cells))
+    return Table(
+        name=f"shapley-{slug(pictures.title)}",
+        title="What each stream brings: Shapley values in AUROC",
+        pictures=pictures.title,
+        labels=("stream", "real", "fake"),
+        columns=tuple(entry.name for entry in entries),
+        rows=tuple(rows),
+        runs=tuple(having),
+        notes=(
+            f"Exact, from all subsets of the streams masked at inference; no stream at all is chance, "
+            f"{CHANCE_AUROC:g}. The values add up to the AUROC above chance.",
+        ),
+    )
+
+
+def _share(stream: str) -> Callable[[Summary], Found | None]:
+    def find(summary: Summary) -> Found | None:
+        figure = (summary.stream_shares or {}).get(stream)
+        row = next(iter(summary.conditions.values())).overall
+        return None if figure is None else Found(figure, row.n_real, row.n_fake)
+
+    return find
+
+
+def retrained_table(pictures: PictureSet) -> Table:
+    """Detectors that were trained with a subset of the streams, each with weights of its own."""
+    views = pictures.family("view")
+    trained = [(entry, entry.detector.streams) for entry in pictures.entries if entry.detector.streams]
+    if len({frozenset(streams) for _, streams in trained}) < 2:
+        trained = []
+    rows = []
+    for entry, streams in sorted(trained, key=lambda item: -len(item[1])):
+        for view in views:
+            part = " + ".join(streams)
+            cells = tuple(cell_of(entry, view, measure, of_all(measure), part) for measure in MEASURES)
+            rows.append(Row((part, entry.name, view_name(view), *counts(cells)), cells))
+    return Table(
+        name=f"ablation-retrained-{slug(pictures.title)}",
+        title="Ablation by retraining: detectors trained with these streams only",
+        pictures=pictures.title,
+        labels=("streams", "detector", "view", "real", "fake"),
+        columns=tuple(MEASURES.values()),
+        rows=tuple(rows),
+        runs=runs_of([entry for entry, _ in trained], views),
+        notes=("Every row was trained anew. For one detector with streams masked see the other table.",),
+    )

@@ -1,0 +1,129 @@
+"""Tables as Markdown, LaTeX (booktabs) and tidy CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+
+from tristream.report.table import Table, Text, lay_out, one_line
+
+CSV_COLUMNS = (
+    "table", "pictures", "detector", "checkpoints", "condition", "part", "measure",
+    "value", "low", "high", "std", "seeds", "n_real", "n_fake", "reason",
+)  # fmt: skip
+
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+_LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"}
+    | {"—": "---", "–": "--", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
+    | {"ε": r"$\varepsilon$", "Δ": r"$\Delta$", "σ": r"$\sigma$", "→": r"$\rightarrow$", "∞": r"$\infty$"}
+)
+"""`[` is braced because after `\\\\` it would open an optional argument."""
+
+
+def markdown(text: str) -> str:
+    """Escaped for Markdown, HTML in it included."""
+    return one_line(text).translate(_MARKDOWN)
+
+
+def latex(text: str) -> str:
+    """Escaped for LaTeX."""
+    return one_line(text).translate(_LATEX)
+
+
+def markdown_report(title: str, introduction: str, tables: Iterable[Table]) -> str:
+    """All tables, each with its footnotes and the runs that it was made from."""
+    return f"# {markdown(title)}\n\n{markdown(introduction)}\n\n" + "\n".join(map(_markdown_table, tables))
+
+
+def _markdown_table(table: Table) -> str:
+    laid_out = lay_out(table)
+    header = [markdown(name) for name in (*table.labels, *table.columns)]
+    rule = ["---"] * len(table.labels) + ["---:"] * len(table.columns)
+    lines = [f"## {markdown(f'{table.title}: {table.pictures}')}", ""]
+    lines += ["| " + " | ".join(cells) + " |" for cells in (header, rule)]
+    lines += ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in laid_out.lines]
+    notes = [f"<sup>{number}</sup> {markdown(text)}" for number, text in enumerate(laid_out.footnotes, 1)]
+    lines += ["", *(f"{note}  " for note in (*map(markdown, table.notes), *notes)), ""]
+    if table.runs:
+        lines += ["Made from:", "", *(f"- {markdown(r.described)}: {_code(r.record.command)}" for r in table.runs), ""]
+    return "\n".join(lines)
+
+
+def _markdown_cell(text: Text) -> str:
+    marks = ",".join(map(str, text.marks))
+    return (text.words if text.is_figure else markdown(text.words)) + (f"<sup>{marks}</sup>" if marks else "")
+
+
+def _code(command: str) -> str:
+    command = one_line(command) or "command not recorded"
+    fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
+    padding = " " if "`" in command else ""
+    return f"{fence}{padding}{command}{padding}{fence}"
+
+
+def latex_report(tables: Iterable[Table]) -> str:
+    """A `table` environment for each; the preamble needs \\usepackage{booktabs}."""
+    return "% Made by tristream report; the preamble needs \\usepackage{booktabs} and UTF-8.\n" + "\n".join(
+        map(_latex_table, tables)
+    )
+
+
+def _latex_table(table: Table) -> str:
+    laid_out = lay_out(table)
+    notes = [latex(note) for note in table.notes]
+    notes += [rf"\textsuperscript{{{number}}}~{latex(text)}" for number, text in enumerate(laid_out.footnotes, 1)]
+    notes += [f"Made from: {'; '.join(latex(run.described) for run in table.runs)}."] if table.runs else []
+    columns = "l" * len(table.labels) + "r" * len(table.columns)
+    lines = [
+        *(f"% {one_line(run.described)}: {one_line(run.record.command)}" for run in table.runs),
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{latex(f'{table.title}: {table.pictures}')}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(map(latex, (*table.labels, *table.columns))) + r" \\",
+        r"\midrule",
+        *(" & ".join(map(_latex_cell, line)) + r" \\" for line in laid_out.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip",
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        "\\par\n".join(notes),
+        r"\end{minipage}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_cell(text: Text) -> str:
+    marks = ",".join(map(str, text.marks))
+    return latex(text.words) + (rf"\textsuperscript{{{marks}}}" if marks else "")
+
+
+def csv_report(tables: Iterable[Table]) -> str:
+    """One figure a row, unrounded; also those that the tables have no room for."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for table in tables:
+        cells = [cell for row in table.rows for cell in row.cells if cell is not None]
+        for cell in (*cells, *table.unshown):
+            figure = cell.figure
+            writer.writerow(
+                _blank(v) for v in (
+                    table.name, table.pictures, cell.detector, " ".join(cell.checkpoints), cell.condition, cell.part,
+                    cell.measure, figure.value, figure.low, figure.high, cell.std, cell.seeds, cell.n_real, cell.n_fake,
+                    figure.reason,
+                )
+            )  # fmt: skip
+    return stream.getvalue()
+
+
+def _blank(value: object) -> object:
+    return "" if value is None else value

@@ -1,0 +1,156 @@
+"""The plots of a report, from the recorded predictions and figures of one set of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tristream.errors import UndefinedMetricError
+from tristream.evaluation.figures import Stored
+from tristream.metrics import selective
+from tristream.metrics.binary import checked_classes
+from tristream.metrics.resampled import Ranking
+from tristream.report.charts import Axis, Bar, Plot, Point, Series, axis_upto, bar_chart, line_chart
+from tristream.report.contents import UNPERTURBED, part_names, perturbations, view_name
+from tristream.report.runs import Entry, PictureSet, Run
+from tristream.report.table import Cell, Table, cell_of, of_all, of_part
+
+SHARE = Axis("AUROC")
+CHANCE = 0.5
+BINS = 10
+"""Of the reliability diagram."""
+_LEAST_COVERAGE = 0.02
+"""Below it a risk-coverage curve shows a few pictures: mere noise."""
+
+
+def plots(pictures: PictureSet) -> list[Plot]:
+    """Every plot that the runs on these pictures have something for, in an order to read."""
+    views = pictures.family("view")
+    drawn = [draw(pictures, view) for draw in (roc, generators, reliability, risk_coverage) for view in views]
+    families = dict.fromkeys(c.family for c in perturbations(pictures).values())
+    drawn += [robustness(pictures, family) for family in families]
+    return [plot for plot in drawn if plot is not None]
+
+
+def roc(pictures: PictureSet, view: str) -> Plot | None:
+    """ROC curve of every detector; the legend has the AUROC."""
+
+    def curve(run: Run) -> list[Point]:
+        scored = run.pictures[view].scored
+        logit_N, label_N = checked_classes(scored.logit_N, scored.label_N)
+        ranked = Ranking(logit_N, label_N)(np.ones((1, label_N.size)))
+        real_K, fake_K = ranked.real_RK[0], ranked.fake_RK[0]
+        return list(zip((real_K / real_K[-1]).tolist(), (fake_K / fake_K[-1]).tolist(), strict=True))
+
+    def named(entry: Entry) -> str:
+        return f"{entry.name}: AUROC {cell_of(entry, view, 'auroc', of_all('auroc')).text}"
+
+    series = list(_lines(pictures, view, curve, named))
+    x, y = Axis("reals called fake"), Axis("fakes called fake")
+    return line_chart(f"ROC, {view_name(view)}", x, y, series, diagonal=True) if series else None
+
+
+def reliability(pictures: PictureSet, view: str) -> Plot | None:
+    """Share of fakes over P(fake), at even odds; a dot's area goes with its share of the pictures."""
+    series = []
+    for entry in pictures.entries:
+        for run in entry.runs_of(view)[:1]:
+            scored = run.pictures[view].scored
+            try:
+                found = selective.reliability(
+                    np.ones((1, len(scored))), scored.probability(), scored.label_N, bins=BINS
+                )
+            except UndefinedMetricError:
+                continue
+            columns = zip(found.probability_RB[0], found.fake_RB[0], found.mass_RB[0], strict=True)
+            dots = [(float(p), float(share), 2 + 14 * float(mass) ** 0.5) for p, share, mass in columns if mass > 0]
+            series.append(Series(entry.name, lines=[[(x, y) for x, y, _ in dots]], dots=dots))
+    title = f"Reliability at even odds, {view_name(view)}"
+    return line_chart(title, Axis("P(fake)"), Axis("share of fakes"), series, diagonal=True) if series else None
+
+
+def risk_coverage(pictures: PictureSet, view: str) -> Plot | None:
+    """Error among the most confident pictures over the share that they are."""
+
+    def curve(run: Run) -> list[Point]:
+        summary, scored = run.summary, run.pictures[view].scored
+        stored = Stored(summary.balanced_accuracy_threshold, summary.verdict_thresholds, summary.distance_limit)
+        confidence_N = selective.confidence(scored.logit_N, stored.balanced(), stored.far(scored))
+        coverage_K, error_K = selective.RiskCoverage(
+            scored.logit_N, scored.label_N, stored.balanced(), confidence_N
+        ).curve()
+        shown = np.unique(np.searchsorted(coverage_K, np.linspace(_LEAST_COVERAGE, 1, 197) - 1e-9))
+        return [(float(coverage_K[k]), float(error_K[k])) for k in shown]
+
+    series = list(_lines(pictures, view, curve, lambda entry: entry.name))
+    if not series:
+        return None
+    largest = max(y for one in series for line in one.lines for _, y in line)
+    x, y = Axis("share of pictures that are answered"), axis_upto("error among the answers", largest)
+    return line_chart(f"Risk and coverage, {view_name(view)}", x, y, series)
+
+
+def _lines(
+    pictures: PictureSet, view: str, curve: Callable[[Run], list[Point]], named: Callable[[Entry], str]
+) -> Iterator[Series]:
+    """A series per detector, a line per checkpoint; without those for which the curve is undefined."""
+    for entry in pictures.entries:
+        try:
+            lines = [curve(run) for run in entry.runs_of(view)]
+        except UndefinedMetricError:
+            continue
+        if lines:
+            yield Series(named(entry), lines=lines)
+
+
+def generators(pictures: PictureSet, view: str) -> Plot | None:
+    """AUROC of each generator's fakes against all reals."""
+    parts = part_names(pictures, view, "generators")
+    series = [
+        (e.name, [_bar(cell_of(e, view, "auroc", of_part("generators", part, "auroc"), part)) for part in parts])
+        for e in pictures.entries
+    ]
+    title = f"AUROC per generator, {view_name(view)}"
+    return bar_chart(title, SHARE, parts, series, guide=CHANCE) if parts else None
+
+
+def robustness(pictures: PictureSet, family: str) -> Plot | None:
+    """AUROC over the severity of one family of perturbations; severity 0 is the pictures as delivered."""
+    found = {name: c.severity for name, c in perturbations(pictures).items() if c.family == family}
+    severities = {UNPERTURBED: 0.0} | {name: s for name, s in found.items() if s is not None}
+    series = []
+    for entry in pictures.entries:
+        cells = [(s, cell_of(entry, name, "auroc", of_all("auroc"))) for name, s in severities.items()]
+        line = [(s, cell.figure.value) for s, cell in cells if cell.figure.value is not None]
+        band = [(s, *ends) for s, cell in cells if (ends := _ends(cell)) is not None]
+        if len(line) > 1:
+            series.append(Series(entry.name, lines=[line], band=band, dots=[(x, y, 3.0) for x, y in line]))
+    if not series:
+        return None
+    x = Axis("severity", 0.0, max(severities.values()), sorted(set(severities.values())))
+    return line_chart(f"Robustness to {family.replace('_', ' ')}", x, SHARE, series)
+
+
+def ablation_bars(table: Table, series_of: Callable[[Cell], str]) -> Plot | None:
+    """The AUROC of each row of an ablation table as bars. series_of: which series a figure belongs to."""
+    named: dict[str, dict[str, Bar]] = {}
+    for row in table.rows:
+        for cell in row.cells:
+            if cell is not None and cell.measure == "auroc":
+                named.setdefault(series_of(cell), {})[row.labels[0]] = _bar(cell)
+    categories = list(dict.fromkeys(row.labels[0] for row in table.rows))
+    series = [(name, [bars.get(part, Bar(None)) for part in categories]) for name, bars in named.items()]
+    return bar_chart(table.title, SHARE, categories, series, guide=CHANCE) if series else None
+
+
+def _ends(cell: Cell) -> tuple[float, float] | None:
+    """The interval, or one standard deviation over seeds to each side."""
+    figure = cell.figure
+    if figure.value is not None and cell.std is not None:
+        return figure.value - cell.std, figure.value + cell.std
+    return None if figure.low is None or figure.high is None else (figure.low, figure.high)
+
+
+def _bar(cell: Cell) -> Bar:
+    return Bar(cell.figure.value, *(_ends(cell) or (None, None)))

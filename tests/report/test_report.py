@@ -1,0 +1,271 @@
+"""Reports of planted runs: every figure is that of the metrics, in every format, and what is missing says why."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.report.planted import HOSTILE, plant_run, planted_predictions
+from tristream.errors import UsageError
+from tristream.evaluation.comparison import compare
+from tristream.evaluation.summary import Summary
+from tristream.evaluation.text import figure_text
+from tristream.report.contents import MEASURES
+from tristream.report.report import FORMATS, Report, make_report
+from tristream.report.runs import arrange, find_runs
+
+PERTURBED = {
+    "delivered": {"factor": 1.0},
+    "jpeg-30": {"factor": 0.2, "description": "JPEG", "family": "jpeg", "severity": 2, "parameters": {"quality": 30}},
+    "jpeg-70": {"factor": 0.6, "description": "JPEG", "family": "jpeg", "severity": 1, "parameters": {"quality": 70}},
+}
+MASKED = {
+    "delivered": {"factor": 1.0},
+    **{
+        "only-" + "-".join(streams): {"factor": factor, "description": "", "family": "masked", "streams": streams}
+        for streams, factor in ((["spatial"], 0.8), (["frequency"], 0.1), (["spatial", "frequency"], 0.9))
+    },
+}
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Summary:
+    """Planted in runs/ours."""
+    return plant_run(tmp_path / "runs/ours")
+
+
+def report_of(folder: Path, **options: object) -> Report:
+    return make_report(find_runs([folder / "runs"]), **options)  # type: ignore[arg-type]
+
+
+def table_of(report: Report, start: str) -> list[list[str]]:
+    """The lines of a table as texts."""
+    from tristream.report.table import lay_out
+
+    (table,) = (t for t in report.tables if t.name.startswith(start))
+    return [[text.words for text in line] for line in lay_out(table).lines]
+
+
+def csv_rows(report: Report) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(FORMATS["csv"](report))))
+
+
+def test_every_format_has_the_figures_of_the_metrics(tmp_path: Path, ours: Summary) -> None:
+    report = report_of(tmp_path)
+    texts = {name: write(report) for name, write in FORMATS.items()}
+    overall = ours.conditions["alike"].overall
+    for measure in MEASURES:
+        expected = figure_text(overall.figures[measure])
+        assert expected in texts["markdown"]
+        assert expected in texts["html"]
+        assert expected.replace("[", "{[}").replace("—", "---") in texts["latex"]
+    row = next(
+        r for r in csv_rows(report)
+        if r["condition"] == "alike" and r["measure"] == "auroc" and r["table"].startswith("overall")
+    )  # fmt: skip
+    assert float(row["value"]) == overall.figures["auroc"].value
+    assert float(row["low"]) == overall.figures["auroc"].low
+    assert (row["n_real"], row["n_fake"]) == ("28", "28")
+
+
+def test_the_csv_holds_every_figure_of_metrics_json_once(tmp_path: Path, ours: Summary) -> None:
+    plant_run(tmp_path / "runs/theirs", "theirs", seed=1)
+    rows = [row for row in csv_rows(report_of(tmp_path)) if row["detector"] == "ours"]
+    found = {(r["table"].split("-")[0], r["condition"], r["part"], r["measure"]): r["value"] for r in rows}
+    assert len(found) == len(rows)
+    for condition, summary in ours.conditions.items():
+        for measure, figure in summary.overall.figures.items():
+            assert found["overall", condition, "", measure] == ("" if figure.value is None else str(figure.value))
+        for side, parts in (("generators", summary.generators), ("sources", summary.sources)):
+            for part, row in parts.items():
+                for measure, figure in row.figures.items():
+                    assert found[side, condition, part, measure] == str(figure.value)
+
+
+def test_a_missing_figure_is_a_dash_with_its_reason(tmp_path: Path, ours: Summary) -> None:
+    plant_run(tmp_path / "runs/plain", "plain", conditions={"delivered": {}}, calibrated=False)
+    report = report_of(tmp_path)
+    lines = {(line[0], line[1]): line for line in table_of(report, "overall")}
+    assert lines["plain", "as delivered"][4 + list(MEASURES).index("expected_calibration_error")] == "—"
+    assert set(lines["plain", "everything alike"][2:]) == {"—"}
+    for name in ("markdown", "latex", "html"):
+        text = FORMATS[name](report)
+        assert "the detector is not calibrated" in text
+        assert "no record of plain under this condition" in text
+    assert not [r for r in csv_rows(report) if not r["value"] and not r["reason"]]
+
+
+def test_every_table_names_its_runs(tmp_path: Path, ours: Summary) -> None:
+    plant_run(tmp_path / "runs/theirs", "theirs", seed=1, conditions={"delivered": {}})
+    report = report_of(tmp_path)
+    for table in report.tables:
+        names = {cell.detector for row in table.rows for cell in row.cells if cell and cell.figure.value is not None}
+        assert {run.record.checkpoint.name for run in table.runs} == names
+    for run in find_runs([tmp_path / "runs"]):
+        for text in (FORMATS["markdown"](report), FORMATS["latex"](report), FORMATS["html"](report)):
+            assert run.checkpoint in text
+            assert run.record.command in text
+            assert "bootstrap seed 0, 40 resamples" in text
+
+
+def test_seeds_become_mean_and_deviation(tmp_path: Path) -> None:
+    values = []
+    for seed in range(3):
+        summary = plant_run(tmp_path / f"runs/{seed}", "many", seed=seed, detector={"seed": seed})
+        values.append(summary.conditions["alike"].overall.figures["auroc"].value)
+    (line,) = (line for line in table_of(report_of(tmp_path), "overall") if line[1] == "everything alike")
+    assert line[4] == f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    assert "mean ± standard deviation of 3 seeds" in FORMATS["markdown"](report_of(tmp_path))
+
+
+def test_checkpoints_of_one_name_without_seeds_are_told_apart(tmp_path: Path) -> None:
+    for seed in range(2):
+        plant_run(tmp_path / f"runs/{seed}", "same", seed=seed)
+    (pictures,) = arrange(find_runs([tmp_path / "runs"]))
+    assert sorted(e.name for e in pictures.entries) == sorted(f"same ({run.checkpoint})" for run in pictures.runs)
+
+
+def test_robustness_goes_by_severity_and_starts_from_the_pictures_as_delivered(tmp_path: Path) -> None:
+    summary = plant_run(tmp_path / "runs/ours", conditions=PERTURBED)
+    lines = table_of(report_of(tmp_path), "robustness")
+    assert [line[:3] for line in lines] == [
+        ["none", "0", "as delivered"], ["jpeg", "1", "quality 70"], ["jpeg", "2", "quality 30"],
+    ]  # fmt: skip
+    assert lines[2][-1] == figure_text(summary.conditions["jpeg-30"].overall.figures["auroc"])
+
+
+def test_masked_and_retrained_ablations_are_two_tables(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/masked", conditions=MASKED, detector={"streams": ["spatial", "frequency"]})
+    plant_run(tmp_path / "runs/alone", "alone", conditions={"delivered": {}}, detector={"streams": ["spatial"]})
+    report = report_of(tmp_path)
+    masked, retrained = table_of(report, "ablation-masked"), table_of(report, "ablation-retrained")
+    assert [line[0] for line in masked] == ["spatial + frequency", "spatial", "frequency"]
+    assert [line[:2] for line in retrained] == [["spatial + frequency", "ours"], ["spatial", "alone"]]
+
+
+def test_differences_are_those_of_the_paired_comparison_and_corrected(tmp_path: Path) -> None:
+    tables = {}
+    for seed, name in enumerate(("ours", "theirs", "third")):
+        tables[name] = planted_predictions({"delivered": 1.0, "alike": 0.3 * seed}, seed=seed)
+        plant_run(tmp_path / f"runs/{name}", name, predictions=tables[name])
+    report = report_of(tmp_path, baseline="theirs")
+    lines = table_of(report, "differences")
+    expected = compare(tables["third"], tables["theirs"], resamples=40).conditions["alike"]
+    (line,) = (line for line in lines if line[:2] == ["third − theirs", "everything alike"])
+    assert line[4] == figure_text(expected.difference)
+    raw = sorted(float(line[5]) for line in lines)
+    corrected = sorted(float(line[6]) for line in lines)
+    assert corrected[0] == pytest.approx(min(1, 4 * raw[0]), abs=2e-3)
+    assert all(after >= before for before, after in zip(raw, corrected, strict=True))
+    with pytest.raises(UsageError, match="no detector 'fourth' to compare with; there are: ours, theirs, third"):
+        report_of(tmp_path, baseline="fourth")
+
+
+def test_initialisation_is_a_column_and_deviations_are_footnotes(tmp_path: Path) -> None:
+    facts = {"initialisation": "ImageNet", "deviations": ["trained on 2,000 pictures"]}
+    plant_run(tmp_path / "runs/base", "base", detector=facts)
+    text = FORMATS["markdown"](report_of(tmp_path))
+    assert "| base<sup>1</sup> | ImageNet | as delivered |" in text
+    assert "<sup>1</sup> trained on 2,000 pictures" in text
+
+
+def test_pictures_are_not_mixed(tmp_path: Path, ours: Summary) -> None:
+    plant_run(tmp_path / "runs/elsewhere", pictures="other/index.csv")
+    report = report_of(tmp_path)
+    assert [section.title for section in report.sections] == [
+        "other/index.csv, split test",
+        "set/index.csv, split test",
+    ]
+    assert all(len({run.record.data for run in table.runs}) == 1 for table in report.tables)
+
+
+def test_latex_is_escaped(tmp_path: Path, ours: Summary) -> None:
+    text = FORMATS["latex"](report_of(tmp_path))
+    assert (
+        r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{} \& a\_b \%50 \textbar{} "
+        r"\#\{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} & 28 & 14 &" in text
+    )
+    for line in text.splitlines():
+        if line.startswith("%"):
+            continue
+        assert not re.search(r"(?<!\\)[%#]", line)
+        assert line.count("{") - line.count(r"\{") == line.count("}") - line.count(r"\}")
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\end{table}") > 0
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes, and checks that what is opened is closed."""
+
+    VOID = ("meta", "br", "path", "rect", "circle")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_is_whole_needs_nothing_and_escapes_names(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/hostile", HOSTILE, conditions=PERTURBED | {"alike": {}} | MASKED)
+    page = Page(FORMATS["html"](report_of(tmp_path, title=HOSTILE, reported=True)))
+    assert page.open == []
+    tags = [tag for tag, _ in page.tags]
+    assert "script" not in tags
+    assert tags.count("svg") >= 8
+    for tag, attributes in page.tags:
+        assert not {"src", "srcset", "data", "action"} & set(attributes), tag
+        assert not [name for name in attributes if name.startswith("on")]
+        assert (attributes.get("href") or "#").startswith("#")
+    assert not re.search(r"url\(|@import", "".join(page.text))
+    assert HOSTILE in "".join(page.text)
+    targets = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert {(a["href"] or "")[1:] for t, a in page.tags if t == "a"} <= targets
+    assert all(a.get("scope") in ("col", "row") for t, a in page.tags if t == "th")
+    assert tags.count("caption") == tags.count("table")
+    assert all(a.get("role") == "img" and a.get("aria-label") for t, a in page.tags if t == "svg")
+
+
+def test_reported_figures_stand_apart(tmp_path: Path, ours: Summary) -> None:
+    report = report_of(tmp_path, reported=True)
+    *measured, reported = report.sections
+    assert reported.title == "Reported elsewhere, not measured here"
+    assert all(table.runs and all(row.cells for row in table.rows) for section in measured for table in section.tables)
+    for table in reported.tables:
+        assert table.title.startswith("Reported, not measured here")
+        assert not table.runs
+        assert re.search(r"as printed in .+ of .+ \(https://", table.notes[0])
+    assert not [row for row in csv_rows(report) if row["table"].startswith("reported")]
+
+
+def test_folders_are_searched_and_what_is_no_run_is_refused(tmp_path: Path, ours: Summary) -> None:
+    assert [run.folder.name for run in find_runs([tmp_path, tmp_path / "runs/ours"])] == ["ours"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no record"):
+        find_runs([tmp_path / "empty"])
+    (tmp_path / "runs/ours/DONE").unlink()
+    with pytest.raises(UsageError, match="not finished, DONE missing"):
+        find_runs([tmp_path / "runs"])
+    (tmp_path / "runs/ours/DONE").touch()
+    (tmp_path / "runs/ours/record.json").write_text('{"command": ""}')
+    with pytest.raises(UsageError, match="not a record of this release; checkpoint"):
+        find_runs([tmp_path / "runs"])
