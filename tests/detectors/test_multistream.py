@@ -47,6 +47,16 @@ def test_a_band_weight_of_zero_removes_that_band_alone() -> None:
     torch.testing.assert_close(mask(image), low.expand(1, 3, 64, 64), atol=1e-5, rtol=0)
 
 
+def test_the_frequency_stream_starts_from_the_band_weights_of_its_config() -> None:
+    options = {"frequency": {"backbone": "resnet18", "weights": "none", "band_weights": [0, 0.5, 1, 2]}}
+    detector = small_detector("multistream", streams=["frequency"], options=options)
+    mask = detector.get_submodule("streams.frequency.mask")
+    assert isinstance(mask, SpectralMask)
+    assert mask.band_weights.tolist() == [0, 0.5, 1, 2]
+    flat = torch.full((1, 3, 64, 64), 0.7)
+    torch.testing.assert_close(mask(flat), torch.zeros_like(flat), atol=1e-5, rtol=0)
+
+
 def test_bands_cover_the_axis_nyquist_and_the_corners() -> None:
     bands = band_index(64, 64)
     assert bands[0, 0] == 0

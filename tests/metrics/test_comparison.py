@@ -73,7 +73,6 @@ def test_holm_by_hand_and_never_below_the_raw_value() -> None:
     p_values = np.random.default_rng(0).random(20).tolist()
     adjusted = holm(p_values)
     assert all(raw <= corrected <= 1 for raw, corrected in zip(p_values, adjusted, strict=True))
-    assert np.argsort(adjusted, kind="stable").tolist() != []
     assert [a for _, a in sorted(zip(p_values, adjusted, strict=True))] == sorted(adjusted)
 
 

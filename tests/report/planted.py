@@ -70,6 +70,7 @@ def plant_run(
         predictions,
         balanced_accuracy_threshold=0.5 if calibrated else None,
         verdict_thresholds=Thresholds(fake=1.5, real=-1.0) if calibrated else None,
+        masked={name: tuple(facts["streams"]) for name, facts in conditions.items() if "streams" in facts},
         resamples=40,
     )
     record = {

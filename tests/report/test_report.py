@@ -149,6 +149,34 @@ def test_masked_and_retrained_ablations_are_two_tables(tmp_path: Path) -> None:
     assert [line[:2] for line in retrained] == [["spatial + frequency", "ours"], ["spatial", "alone"]]
 
 
+def test_each_streams_share_stands_with_its_interval(tmp_path: Path) -> None:
+    summary = plant_run(tmp_path / "runs/masked", conditions=MASKED)
+    assert summary.stream_shares is not None
+    assert table_of(report_of(tmp_path), "shapley") == [
+        [stream, "28", "28", figure_text(figure)] for stream, figure in sorted(summary.stream_shares.items())
+    ]
+
+
+def test_the_shortcut_gap_is_paired_and_a_detector_without_both_views_has_none(tmp_path: Path, ours: Summary) -> None:
+    plant_run(tmp_path / "runs/plain", "plain", conditions={"delivered": {}})
+    gap = ours.shortcut_gap
+    assert gap is not None
+    assert table_of(report_of(tmp_path), "gap") == [
+        ["ours", "28", "28", figure_text(gap.a), figure_text(gap.b), figure_text(gap.difference)],
+        ["plain", "—", "—", "—", "—", "—"],
+    ]
+
+
+def test_content_matched_reals_have_a_table_of_their_own(tmp_path: Path) -> None:
+    table = planted_predictions({"delivered": 1.0})
+    swapped = (table["generator"] == "gan") | (table["source"] == "film")
+    groups = table["group"].where(~swapped, "video " + table["group"].str.split().str[-1])
+    summary = plant_run(tmp_path / "runs/swaps", predictions=table.assign(group=groups), conditions={"delivered": {}})
+    row = summary.conditions["delivered"].matched["gan"]
+    assert (row.n_real, row.n_fake) == (14, 14)
+    assert table_of(report_of(tmp_path), "matched") == [["gan", "14", "14", figure_text(row.figures["auroc"])]]
+
+
 def test_differences_are_those_of_the_paired_comparison_and_corrected(tmp_path: Path) -> None:
     tables = {}
     for seed, name in enumerate(("ours", "theirs", "third")):

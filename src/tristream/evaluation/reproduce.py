@@ -12,11 +12,10 @@ import pandas as pd
 
 from tristream.config import StrictModel
 from tristream.data.files import file_facts
-from tristream.data.manifest import Manifest
 from tristream.errors import CheckpointError, ManifestError, UsageError
-from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.conditions import CONDITIONS, Condition, masked
 from tristream.evaluation.figures import Pictures, Stored, read_conditions
-from tristream.evaluation.record import evaluate_checkpoint
+from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.runner import Progress
 from tristream.evaluation.summary import Summary
 from tristream.metrics import selective
@@ -24,6 +23,9 @@ from tristream.metrics import selective
 TOLERANCE = {"32": 1e-3, "bf16": 0.25}
 """Largest change of a logit that counts as reproduced, by precision: float32 sums in another order move logits of a few
 units by some 1e-5, bfloat16 keeps 8 bits of each intermediate value."""
+
+OF_RANKS = ("auroc", "average_precision", "equal_error_rate", "tpr_at_1_percent_fpr", "tpr_at_5_percent_fpr")
+"""Figures that depend on the order of the logits alone."""
 
 
 class ReproducedCondition(StrictModel):
@@ -80,16 +82,17 @@ def reproduce(
     CheckpointError and ManifestError where they differ, UsageError for a run that cannot be scored again.
     """
     record = _record(run)
-    _check_inputs(record, run, checkpoint, data)
+    pictures = PictureSet(data, record.get("split"), record.get("limit"), record.get("matched_by"))
+    _check_inputs(record, run, checkpoint, pictures)
     precision = record["precision"]
     with TemporaryDirectory() as folder:
         kept = out or Path(folder) / "run"
         now = evaluate_checkpoint(
             checkpoint,
-            data,
-            record["split"],
+            pictures,
+            pictures.split,
             kept,
-            conditions=list(record["conditions"]),
+            conditions=_conditions(record, run),
             device=device,
             precision=precision,
             seed=record["bootstrap"]["seed"],
@@ -99,7 +102,6 @@ def reproduce(
         engine = _record(kept)["engine"]
         tables = [read_conditions(pd.read_parquet(place / "predictions.parquet")) for place in (run, kept)]
     then = Summary.model_validate_json((run / "metrics.json").read_text(encoding="utf-8"))
-    stored = Stored(then.balanced_accuracy_threshold, then.verdict_thresholds, then.distance_limit)
     return Reproduction(
         run=run.name,
         checkpoint_sha256=record["checkpoint"]["sha256"],
@@ -108,7 +110,8 @@ def reproduce(
         engine_now=engine,
         tolerance=TOLERANCE[precision] if tolerance is None else tolerance,
         conditions={
-            name: _compared(tables[0][name], tables[1][name], stored, _changes(then, now, name)) for name in tables[0]
+            name: _compared(tables[0][name], tables[1][name], _stored(then, name), _changes(then, now, name))
+            for name in tables[0]
         },
     )
 
@@ -120,22 +123,38 @@ def _record(run: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _check_inputs(record: Any, run: Path, checkpoint: Path, data: Path) -> None:
+def _conditions(record: Any, run: Path) -> list[Condition]:
+    """The recorded conditions. Raises UsageError for one that this release cannot make from its name."""
+    found = []
+    for name, facts in record["conditions"].items():
+        streams = facts.get("streams") if isinstance(facts, dict) else None
+        if streams:
+            found.append(masked(tuple(streams)))
+        elif name in CONDITIONS:
+            found.append(CONDITIONS[name])
+        else:
+            raise UsageError(f"{run}: the condition {name} cannot be made again from its record")
+    return found
+
+
+def _check_inputs(record: Any, run: Path, checkpoint: Path, pictures: PictureSet) -> None:
     if record.get("precision") not in TOLERANCE:
         raise UsageError(f"{run}: cannot be scored again, for its engine is: {record.get('engine', 'not recorded')}")
-    if unknown := [name for name in record["conditions"] if name not in CONDITIONS]:
-        raise UsageError(f"{run}: this release has no condition {', '.join(unknown)}")
     found, recorded = file_facts(checkpoint, ["sha256"])["sha256"], record["checkpoint"]["sha256"]
     if found != recorded:
         raise CheckpointError(f"{checkpoint}: sha256 {found[:12]}; the run was made with {recorded[:12]}")
-    manifest = Manifest.read(data)
-    if record["split"] is not None:
-        manifest = manifest.split(record["split"])
+    manifest = pictures.read()
     if (digest := manifest.digest()) != record["manifest_digest"]:
         raise ManifestError(
-            f"{data}: its {len(manifest)} pictures and labels have the digest {digest[:12]}; "
+            f"{pictures.data}: its {len(manifest)} pictures and labels have the digest {digest[:12]}; "
             f"the run's {record['pictures']} had {record['manifest_digest'][:12]}"
         )
+
+
+def _stored(summary: Summary, condition: str) -> Stored:
+    own = summary.conditions[condition]
+    thresholds = own if own.is_recalibrated else summary
+    return Stored(thresholds.balanced_accuracy_threshold, thresholds.verdict_thresholds, summary.distance_limit)
 
 
 def _compared(then: Pictures, now: Pictures, stored: Stored, figures: dict[str, float]) -> ReproducedCondition:
@@ -157,12 +176,17 @@ def _compared(then: Pictures, now: Pictures, stored: Stored, figures: dict[str, 
 def _called(pictures: Pictures, stored: Stored) -> np.ndarray[Any, np.dtype[np.int64]] | None:
     if stored.verdicts is None:
         return None
-    return selective.answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures))
+    is_measured = not np.isnan(pictures.distance_N).any()  # not where streams were masked
+    return selective.answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures) if is_measured else None)
 
 
 def _changes(then: Summary, now: Summary, condition: str) -> dict[str, float]:
+    """Where thresholds were re-calibrated for the condition, only of figures that need none."""
     changes = {}
-    for measure, before in then.conditions[condition].overall.figures.items():
+    recorded = then.conditions[condition]
+    for measure, before in recorded.overall.figures.items():
+        if recorded.is_recalibrated and measure not in OF_RANKS:
+            continue
         after = now.conditions[condition].overall.figures.get(measure)
         if after is not None and after.value is not None and before.value is not None:
             changes[measure] = after.value - before.value

@@ -210,7 +210,7 @@ def evaluate(
               "bootstrap": {"seed": seed, "resamples": resamples}}  # fmt: skip
     rehearse(chosen)
     out.mkdir(parents=True, exist_ok=True)
-    _claim(out, record)
+    claim(out / "record.json", record)
     if (out / "DONE").is_file():
         return Summary.model_validate_json((out / "metrics.json").read_text(encoding="utf-8"))
     tables = score_conditions(session, preprocessing, manifest, chosen, out, fitted,
@@ -279,16 +279,15 @@ def _part(out: Path, condition: Condition) -> Path:
     return out / f"predictions.{condition.name}.parquet"
 
 
-def _claim(out: Path, record: dict[str, Any]) -> None:
-    """Write record.json, or make sure that the one there is of the same run."""
-    path = out / "record.json"
+def claim(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record, or make sure that the one there is of the same run. Raises ManifestError for that of another."""
     if path.is_file():
         existing = json.loads(path.read_text(encoding="utf-8"))
         told_apart = record.keys() - {"command", "detector", "engine", "environment"}  # the checkpoint has a digest
         different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(record[key]))
         if different:
             raise ManifestError(
-                f"{out}: holds another run ({', '.join(different)} differ); choose another output folder"
+                f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
             )
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
+from tristream.evaluation.comparison import RunComparison
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.summary import ConditionSummary, Summary
 
@@ -61,3 +64,64 @@ def _parts(name: str, condition: ConditionSummary) -> Table:
             table.add_row(f"{part} ({label})", str(count), figure_text(row.figures.get("auroc")), figure_text(accuracy))
         table.add_section()
     return table
+
+
+def condition_table(summary: Summary) -> Table:
+    """One line per condition: AUROC, and balanced accuracy at the stored threshold."""
+    table = Table(title="[95 % interval]", title_justify="left")
+    for column in ("condition", "real", "fake", "failed", "auroc", "balanced accuracy"):
+        table.add_column(column)
+    for name, condition in summary.conditions.items():
+        row = condition.overall
+        figures = [row.figures.get(measure) for measure in ("auroc", "balanced_accuracy_at_threshold")]
+        table.add_row(name, str(row.n_real), str(row.n_fake), str(row.n_failed), *map(figure_text, figures))
+    return table
+
+
+def gap_line(summary: Summary) -> str | None:
+    """The shortcut gap in words, where both views were scored."""
+    if summary.shortcut_gap is None:
+        return None
+    return f"shortcut gap, AUROC as delivered minus everything alike: {figure_text(summary.shortcut_gap.difference)}"
+
+
+def ablation_table(title: str, rows: Mapping[tuple[str, ...], ConditionSummary]) -> Table:
+    """One line per subset of the streams, the larger ones first."""
+    table = Table(title=title, title_justify="left")
+    for column in ("streams", "real", "fake", "auroc", "balanced accuracy, its own threshold"):
+        table.add_column(column)
+    for streams, condition in sorted(rows.items(), key=lambda item: -len(item[0])):
+        row = condition.overall
+        figures = [row.figures.get(measure) for measure in ("auroc", "balanced_accuracy_at_threshold")]
+        table.add_row(" + ".join(streams), str(row.n_real), str(row.n_fake), *map(figure_text, figures))
+    return table
+
+
+def shares_table(title: str, shares: Mapping[str, Figure]) -> Table:
+    """The Shapley value of each stream."""
+    table = Table(title=title, title_justify="left")
+    for column in ("stream", "Shapley value in auroc (no stream: 0.5)"):
+        table.add_column(column)
+    for stream, figure in shares.items():
+        table.add_row(stream, figure_text(figure))
+    return table
+
+
+def comparison_tables(comparison: RunComparison) -> list[Table]:
+    """One table per pair of runs."""
+    tables: dict[tuple[str, str], Table] = {}
+    for found in comparison.differences:
+        pair = (found.run_a, found.run_b)
+        if pair not in tables:
+            tables[pair] = table = Table(title=f"A: {pair[0]}\nB: {pair[1]}", title_justify="left")
+            columns = ("condition", "figure", "real", "fake", "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)")
+            for column in columns:
+                table.add_column(column)
+        figure = found.figure
+        p_values = (figure.p_value, found.p_value_holm, figure.p_value_delong)
+        tables[pair].add_row(
+            found.condition, found.measure.replace("_", " "), str(found.n_real), str(found.n_fake),
+            *map(figure_text, (figure.a, figure.b, figure.difference)),
+            *("—" if p is None else f"{p:.3f}" for p in p_values),
+        )  # fmt: skip
+    return list(tables.values())

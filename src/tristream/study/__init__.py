@@ -1,0 +1,1 @@
+"""Studies: many training runs, evaluated alike, and what they say together."""

@@ -1,0 +1,132 @@
+"""Ablation by retraining: every subset of the streams trained by the one trainer, calibrated and evaluated alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tristream.config import StrictModel
+from tristream.errors import UsageError
+from tristream.evaluation.calibrate import calibrate_checkpoint
+from tristream.evaluation.conditions import STREAMS, subsets
+from tristream.evaluation.figures import Figure, read_conditions
+from tristream.evaluation.paired import stream_shares
+from tristream.evaluation.record import PictureSet, evaluate_checkpoint
+from tristream.evaluation.runner import VIEWS, Progress
+from tristream.evaluation.summary import ConditionSummary, Summary
+from tristream.training.config import ObjectiveConfig, TrainConfig
+from tristream.training.trainer import StepReport, train
+
+log = logging.getLogger(__name__)
+
+RESULT = "retrained.json"
+
+
+class RetrainedAblation(StrictModel):
+    """What `retrained.json` holds."""
+
+    seed: int
+    """Of all training runs."""
+    folders: dict[str, str]
+    """By the streams that were left, joined by +: the folder of its evaluation, in that of this file."""
+    stream_shares: dict[str, dict[str, Figure]]
+    """By condition: the Shapley value of each stream in the AUROC. The intervals are over pictures, not over training
+    seeds."""
+
+
+def ablate_retrained(
+    config: TrainConfig,
+    pictures: PictureSet,
+    out: Path,
+    calibration: PictureSet | None,
+    *,
+    device: str = "auto",
+    seed: int = 0,
+    on_step: Callable[[str, StepReport], None] | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> RetrainedAblation:
+    """Train, calibrate and evaluate each subset of the config's streams, the smaller ones first, and share out the AUROC.
+
+    Into `out`/<streams>: run/ (as `train`), detector.safetensors (calibrated), evaluation/ (as `evaluate`). What is
+    finished is kept, and a killed run goes on. calibration: as in `evaluation.ablation.ablate`; None leaves the
+    thresholds out. seed: of the bootstrap. Loss terms that need a stream which is left out are left out. Raises
+    UsageError for a config of another detector, and what `train` and `evaluate_checkpoint` raise.
+    """
+    if config.detector.get("name", "multistream") != "multistream" or config.init_from is not None:
+        raise UsageError("retraining without a stream needs a config of a new multistream detector, without init_from")
+    folders, tables = {}, {}
+    for streams in subsets(tuple(config.detector.get("streams", STREAMS))):
+        name = "+".join(streams)
+        folder = out / name
+
+        def report(step: StepReport, name: str = name) -> None:
+            if on_step:
+                on_step(name, step)
+
+        best = train(of_streams(config, streams), folder / "run", resume=True, on_step=report, command=command)
+        checkpoint = _calibrated(best, folder / "detector.safetensors", calibration, device, progress)
+        evaluate_checkpoint(
+            checkpoint, pictures, None, folder / "evaluation", device=device, seed=seed, progress=progress,
+            command=command,
+        )  # fmt: skip
+        folders[name] = f"{name}/evaluation"
+        tables[frozenset(streams)] = read_conditions(pd.read_parquet(folder / "evaluation" / "predictions.parquet"))
+    resamples = summary_of(out, folders[max(folders, key=len)]).resamples
+    result = RetrainedAblation(
+        seed=config.seed,
+        folders=folders,
+        stream_shares={
+            view: stream_shares({s: t[view] for s, t in tables.items()}, resamples=resamples, seed=seed)
+            for view in VIEWS
+        },
+    )
+    (out / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
+    """The same run with these streams alone. Raises ConfigError as the config does."""
+    detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
+    kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
+    update = {"detector": detector, "objectives": kept, "name": f"{config.name}-{'+'.join(streams)}"}
+    if "distillation" not in kept:
+        update["teacher"] = None
+    return config.model_copy(update=update)
+
+
+def _is_of(name: str, term: ObjectiveConfig, streams: tuple[str, ...]) -> bool:
+    return name != "distillation" or term.options.get("stream", "semantic") in streams
+
+
+def _calibrated(
+    best: Path, output: Path, calibration: PictureSet | None, device: str, progress: Progress | None
+) -> Path:
+    if output.is_file():
+        return output
+    if calibration is None or calibration.split is None:
+        return best
+    try:
+        calibrate_checkpoint(
+            best, calibration.data, calibration.split, output, domain=None, device=device, progress=progress
+        )
+    except UsageError as error:  # its fakes do not score above its reals
+        log.warning("%s has no thresholds: %s", best, error)
+        return best
+    return output
+
+
+def summary_of(out: Path, folder: str) -> Summary:
+    """The metrics of one of the evaluations."""
+    return Summary.model_validate_json((out / folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+def by_streams(out: Path, result: RetrainedAblation, condition: str) -> Mapping[tuple[str, ...], ConditionSummary]:
+    """The figures of every subset under one condition."""
+    return {
+        tuple(name.split("+")): summary_of(out, folder).conditions[condition] for name, folder in result.folders.items()
+    }
