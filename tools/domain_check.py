@@ -177,6 +177,7 @@ def main() -> None:
     checkpoint, manifest = load_checkpoint(options.checkpoint), Manifest.read(options.manifest)
     if checkpoint.metadata.calibration is None:
         sys.exit(f"{options.checkpoint}: not calibrated, so it has no threshold; run tristream calibrate")
+    facts = file_facts(options.checkpoint, ["sha256"])  # now: the file may be replaced while this runs
     chosen = sample(manifest.split(options.split), options.limit, options.seed)
     trained_on = sample(manifest.split(options.trained_on), options.reference, options.seed)
     seen = partial(observe, checkpoint, condition=options.condition)
@@ -190,7 +191,7 @@ def main() -> None:
     record = {
         "command": shlex.join(["python", "tools/domain_check.py", *sys.argv[1:]]),
         "checkpoint": {"name": checkpoint.metadata.name, "file": options.checkpoint.name,
-                       **file_facts(options.checkpoint, ["sha256"])},
+                       **facts},
         "data": f"{options.manifest.parent.name}/{options.manifest.name}",
         "split": options.split,
         "condition": options.condition,

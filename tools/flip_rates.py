@@ -108,12 +108,13 @@ def main() -> None:
     predictor, path = tristream.load(options.checkpoint), options.checkpoint or shipped_detector()
     if predictor.calibration is None:
         sys.exit(f"{path}: not calibrated, so it has no verdicts; run tristream calibrate")
+    facts = file_facts(path, ["sha256"])  # now: the file may be replaced while this runs
     manifest = sample(Manifest.read(options.manifest).split(options.split), options.limit, options.seed)
     with progress_bar(options.split) as show:
         rows = flip_rates(predictor, manifest, options.stability, options.resamples, options.seed, show)
     record = {
         "command": shlex.join(["python", "tools/flip_rates.py", *sys.argv[1:]]),
-        "checkpoint": {"name": predictor.model_name, "file": path.name, **file_facts(path, ["sha256"])},
+        "checkpoint": {"name": predictor.model_name, "file": path.name, **facts},
         "engine": predictor.engine,
         "data": f"{options.manifest.parent.name}/{options.manifest.name}",
         "split": options.split,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.evaluation.test_summary import SHIFT, assert_interval, summary_of, synthetic
+from tests.evaluation.test_summary import SHIFT, VERDICTS, assert_interval, summary_of, synthetic
 from tests.report.planted import plant_run
 from tristream.errors import UsageError
 from tristream.evaluation.comparison import MEASURES, RunComparison, compare, compare_runs
@@ -105,8 +105,8 @@ def test_runs_are_compared_in_their_common_conditions_with_holm(tmp_path: Path) 
     (tmp_path / "b" / "DONE").unlink()
     with pytest.raises(UsageError, match="no finished run"):
         compare_runs([tmp_path / "a", tmp_path / "b"])
+    plant_run(tmp_path / "d", "fourth", conditions={"jpeg-30": {"factor": 1.0}})
     with pytest.raises(UsageError, match="no condition in common"):
-        plant_run(tmp_path / "d", "fourth", conditions={"jpeg-30": {"factor": 1.0}})
         compare_runs([tmp_path / "c", tmp_path / "d"])
 
 
@@ -150,13 +150,33 @@ def test_streams_share_what_all_of_them_achieve() -> None:
 
 def test_thresholds_of_a_condition_are_its_own() -> None:
     table = synthetic(conditions=("clean", "masked-a"))
-    summary = summarise(table, balanced_accuracy_threshold=0.25, of_its_own={"masked-a": Stored(1.0)}, resamples=50)
+    summary = summarise(
+        table,
+        balanced_accuracy_threshold=0.25,
+        recalibrated={"masked-a": Stored(1.0)},
+        masked={"masked-a": ("a",)},
+        resamples=50,
+    )
     clean, own = summary.conditions["clean"], summary.conditions["masked-a"]
     assert (clean.balanced_accuracy_threshold, clean.is_recalibrated) == (None, False)
     assert (own.balanced_accuracy_threshold, own.is_recalibrated) == (1.0, True)
     rows = table[table.condition == "masked-a"]
     expected = binary.balanced_accuracy(rows.logit, rows.label, 1.0)
     assert own.overall.figures["balanced_accuracy_at_threshold"].value == pytest.approx(expected)
+    assert (summary.stored("clean"), summary.stored("masked-a")) == (Stored(0.25), Stored(1.0))
+
+
+def test_the_domain_model_plays_no_part_where_streams_are_masked() -> None:
+    table = synthetic(conditions=("clean", "masked-a"))
+    table["distance"] = np.where(table.condition == "clean", 1.0, np.nan)
+    summary = summarise(
+        table, balanced_accuracy_threshold=0.25, verdict_thresholds=VERDICTS, distance_limit=5.0,
+        masked={"masked-a": ("a",)}, resamples=50,
+    )  # fmt: skip
+    assert (summary.stored("clean").distance_limit, summary.stored("masked-a").distance_limit) == (5.0, None)
+    assert summary.conditions["masked-a"].overall.figures["coverage"].value is not None
+    assert summary.conditions["masked-a"].streams == ("a",)
+    assert not summary.conditions["masked-a"].is_recalibrated
 
 
 def test_content_matched_reals_are_those_of_the_group_or_of_a_named_column() -> None:

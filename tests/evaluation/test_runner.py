@@ -111,6 +111,27 @@ def test_an_interrupted_evaluation_goes_on_and_another_run_is_not_overwritten(
         evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "b"}, resamples=10)
 
 
+def test_records_of_older_releases_hold_descriptions_alone_and_are_read(manifest: Manifest, tmp_path: Path) -> None:
+    out, session = tmp_path / "out", BrightnessSession()
+    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10)
+    record = json.loads((out / "record.json").read_text())
+    record["conditions"] = {name: facts["description"] for name, facts in record["conditions"].items()}
+    (out / "record.json").write_text(json.dumps(record))
+    before = len(session.batch_sizes)
+    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10)
+    assert len(session.batch_sizes) == before
+    (out / "record.json").write_text(json.dumps(record | {"conditions": {"delivered": "else", "alike": "else"}}))
+    with pytest.raises(ManifestError, match="conditions differ"):
+        evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10)
+
+
+def test_each_condition_may_stand_once(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="each once, got: alike, alike"):
+        evaluate(
+            BrightnessSession(), SMALL_CROPS, Fitted(), manifest, tmp_path / "o", {}, conditions=["alike", "alike"]
+        )
+
+
 def test_alike_gives_both_classes_the_same_sizes_and_codec() -> None:
     rng = np.random.default_rng(0)
     for shape in ((1000, 700, 3), (240, 300, 3), (90, 90, 3)):

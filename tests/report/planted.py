@@ -21,6 +21,20 @@ GENERATORS = {"gan": 2.0, HOSTILE: 1.0}
 SOURCES = ("phone", "film")
 
 
+PERTURBED = {
+    "delivered": {"factor": 1.0},
+    "jpeg-30": {"factor": 0.2, "description": "JPEG", "family": "jpeg", "severity": 2, "parameters": {"quality": 30}},
+    "jpeg-70": {"factor": 0.6, "description": "JPEG", "family": "jpeg", "severity": 1, "parameters": {"quality": 70}},
+}
+MASKED = {
+    "delivered": {"factor": 1.0},
+    **{
+        "only-" + "-".join(streams): {"factor": factor, "description": "", "family": "masked", "streams": streams}
+        for streams, factor in ((["spatial"], 0.8), (["frequency"], 0.1), (["spatial", "frequency"], 0.9))
+    },
+}
+
+
 def planted_predictions(
     conditions: Mapping[str, float], *, seed: int = 0, per_name: int = 14, generators: Mapping[str, float] = GENERATORS
 ) -> pd.DataFrame:

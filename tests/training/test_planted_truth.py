@@ -27,7 +27,10 @@ def test_frequency_stream_finds_the_planted_band_and_nothing_without_it(tmp_path
     best = load_checkpoint(train(config, tmp_path / "run"))
     session, test = TorchSession(best.detector), manifest.split("test").with_file_columns(["sha256"])
     values = {}
-    for condition in (Condition("as drawn", "", lambda p, _: p), Condition("band removed", "", lambda p, _: without_band(p))):
+    for condition in (
+        Condition("as drawn", "", lambda p, _: p),
+        Condition("band removed", "", lambda p, _: without_band(p)),
+    ):
         table = score_manifest(session, best.metadata.preprocessing, test, condition)
         values[condition.name] = auroc(table["logit"].to_numpy(), table["label"].to_numpy())
     assert values["as drawn"] > 0.95, values

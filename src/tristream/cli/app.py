@@ -10,9 +10,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tristream.cli.ablate import ablate
 from tristream.cli.audit import audit
 from tristream.cli.benchmark import benchmark
 from tristream.cli.calibrate import calibrate
+from tristream.cli.compare import compare
 from tristream.cli.data import data_app
 from tristream.cli.doctor import doctor
 from tristream.cli.evaluate import evaluate
@@ -21,6 +23,7 @@ from tristream.cli.info import info
 from tristream.cli.predict import predict
 from tristream.cli.report import report
 from tristream.cli.reproduce import reproduce
+from tristream.cli.robustness import robustness
 from tristream.cli.train import train
 from tristream.errors import TristreamError, UsageError
 
@@ -104,6 +107,9 @@ app.command("audit")(audit)
 app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("evaluate")(evaluate)
+app.command("robustness")(robustness)
+app.command("ablate")(ablate)
+app.command("compare")(compare)
 app.command("report")(report)
 app.command("reproduce")(reproduce)
 app.command("export")(export)

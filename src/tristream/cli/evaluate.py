@@ -11,28 +11,57 @@ import typer
 from rich.console import Console
 
 from tristream.cli.progress import progress_bar
-from tristream.errors import needs_extra
+from tristream.errors import UsageError, needs_extra
+
+VIEWS_SUITE = "views"
+"""No suite of sets: the three views of the one set that is given."""
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet).")],
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet); for a suite, the folder of its manifests.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")
     ],
     checkpoint: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--checkpoint",
             metavar="FILE",
             show_default="the shipped detector",
-            help="A .safetensors checkpoint, or an exported .onnx file.",
+            help="A .safetensors checkpoint, or an exported .onnx file; for a suite repeatable.",
         ),
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")
     ] = None,
     condition: Annotated[
-        list[str] | None, typer.Option("--condition", help="delivered or alike; repeatable.", show_default="both")
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            help="delivered, alike, fakes_like_reals, a perturbation such as jpeg-70, or a subset of the streams such "
+            "as masked-spatial+semantic; repeatable.",
+            show_default="delivered and alike",
+        ),
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            "--suite", help="views (three of the same pictures), in-distribution, ood, cross-dataset, cross-generator."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="At most so many pictures, balanced over classes and sources; recorded.", show_default="all"),
+    ] = None,
+    matched_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with the same word for pictures of the same content: fakes are also set against these reals.",
+            show_default="the group",
+        ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option("--precision", help="32 or bf16 (faster, approximate; recorded).")] = "32",
@@ -40,19 +69,38 @@ def evaluate(
 ) -> None:
     """Evaluate a detector: AUROC and more, overall, per generator and per photo source, with n and 95 % intervals.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     tristream evaluate --checkpoint mine.safetensors --data photos/split.csv --split test --out results/mine
+
+    tristream evaluate --suite cross-dataset --data manifests/ --out results/cross-dataset
     """
     with needs_extra("evaluate", "research"):
-        from tristream.evaluation.record import evaluate_checkpoint
-        from tristream.evaluation.text import summary_tables
+        from tristream.evaluation.conditions import VIEWS
+        from tristream.evaluation.record import PictureSet, evaluate_checkpoint, open_detector
+        from tristream.evaluation.suites import run_suite
+        from tristream.evaluation.text import gap_line, suite_table, summary_tables
 
+    command, console = shlex.join(["tristream", *sys.argv[1:]]), Console()
+    if suite is not None and condition:
+        raise UsageError("a suite has its own conditions; leave out --condition or --suite")
+    if suite not in (None, VIEWS_SUITE):
+        if split or matched_by:
+            raise UsageError("a suite knows its splits and its relations; leave out --split and --matched-by")
+        opened = [open_detector(path, device, precision) for path in (checkpoint or (None,))]
+        with progress_bar("scoring") as show:
+            result = run_suite(suite, opened, data, out, limit=limit, seed=seed, progress=show, command=command)
+        console.print(suite_table(result))
+        return
+    if len(checkpoint or ()) > 1:
+        raise UsageError("several checkpoints are for a suite; evaluate each into a folder of its own, then compare")
+    conditions = VIEWS if suite else tuple(condition or ("delivered", "alike"))
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(
-            checkpoint, data, split, out, conditions=tuple(condition or ("delivered", "alike")), device=device,
-            precision=precision, seed=seed, progress=show, command=shlex.join(["tristream", *sys.argv[1:]]),
+            checkpoint[0] if checkpoint else None, PictureSet(data, split, limit, matched_by), None, out,
+            conditions=conditions, device=device, precision=precision, seed=seed, progress=show, command=command,
         )  # fmt: skip
-    console = Console()
     for table in summary_tables(summary):
         console.print(table)
+    if line := gap_line(summary):
+        console.print(line)

@@ -75,6 +75,7 @@ def report(
         from tristream.report.report import FORMATS, make_report, write_report
         from tristream.report.runs import find_runs
         from tristream.report.scores import run_from_scores
+        from tristream.report.suites import find_suites
 
     places = list(runs or ())
     if scores is not None:
@@ -98,7 +99,7 @@ def report(
         places.append(place)
     if not places:
         raise UsageError("name the folders of recorded runs, or --scores")
-    made = make_report(find_runs(places), baseline=baseline, reported=reported, title=title)
+    made = make_report(find_runs(places), find_suites(places), baseline=baseline, reported=reported, title=title)
     if out is not None:
         for path in write_report(made, out, format or FORMATS):
             typer.echo(str(path))

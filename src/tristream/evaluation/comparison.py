@@ -111,7 +111,11 @@ class RunComparison(StrictModel):
 class _Run:
     name: str
     predictions: pd.DataFrame
-    stored: Stored
+    summary: Summary
+
+    def under(self, condition: str) -> pd.DataFrame:
+        """The predictions of one condition."""
+        return self.predictions[self.predictions["condition"] == condition]
 
 
 def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int = 1000) -> RunComparison:
@@ -141,12 +145,17 @@ def _differences(a: _Run, b: _Run, seed: int, resamples: int) -> list[Difference
     common = [name for name in a.predictions["condition"].unique() if name in set(b.predictions["condition"])]
     if not common:
         raise UsageError(f"{a.name} and {b.name} have no condition in common")
-    tables = (run.predictions[run.predictions["condition"].isin(common)] for run in (a, b))
-    found = compare(*tables, measures=MEASURES, stored=(a.stored, b.stored), seed=seed, resamples=resamples)
+    found = {
+        name: compare(
+            a.under(name), b.under(name), measures=MEASURES, stored=(a.summary.stored(name), b.summary.stored(name)),
+            seed=seed, resamples=resamples,
+        ).conditions[name]
+        for name in common
+    }  # fmt: skip
     return [
         Difference(run_a=a.name, run_b=b.name, condition=name, measure=measure, n_real=part.n_real,
                    n_fake=part.n_fake, n_failed=part.n_failed, figure=figure)
-        for name, part in found.conditions.items()
+        for name, part in found.items()
         for measure, figure in part.figures.items()
     ]  # fmt: skip
 
@@ -158,5 +167,4 @@ def _read(folder: Path) -> _Run:
         )
     name = json.loads((folder / "record.json").read_text(encoding="utf-8"))["checkpoint"]["name"]
     summary = Summary.model_validate_json((folder / "metrics.json").read_text(encoding="utf-8"))
-    stored = Stored(summary.balanced_accuracy_threshold, summary.verdict_thresholds, summary.distance_limit)
-    return _Run(f"{name} ({folder})", pd.read_parquet(folder / "predictions.parquet"), stored)
+    return _Run(f"{name} ({folder})", pd.read_parquet(folder / "predictions.parquet"), summary)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.data.manifest import Manifest
-from tristream.errors import UsageError
+from tristream.errors import ImageError, UsageError
 from tristream.images import perturb
 from tristream.images.h264 import h264
 from tristream.registry import Registry
@@ -101,8 +101,12 @@ def _fake_like_a_real(pixels: UInt8, context: PictureContext) -> UInt8:
         return pixels
     if not context.reals:
         raise UsageError("the condition fakes_like_reals needs real pictures in the set")
-    drawn = context.rng("fakes_like_reals").integers(len(context.reals))
-    return perturb.encoded_like(pixels, perturb.read_encoding(context.reals[drawn]))
+    for drawn in context.rng("fakes_like_reals").permutation(len(context.reals)):
+        try:
+            return perturb.encoded_like(pixels, perturb.read_encoding(context.reals[drawn]))
+        except ImageError:  # told where that real is scored; another one takes its place here
+            continue
+    raise UsageError("the condition fakes_like_reals: none of the set's real pictures can be read")
 
 
 ALIKE_SHORT_SIDE = 192

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class PictureSet:
     """At most so many, half of each class, balanced over sources and generators, the same every time; None for all."""
     matched_by: str | None = None
     """A column that holds the same word for pictures of the same content; None for the group."""
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column to the values that are kept."""
 
     def read(self) -> Manifest:
         """The pictures, with their sha256. Raises ManifestError, and UsageError where a split has to be named."""
@@ -44,21 +46,34 @@ class PictureSet:
             raise UsageError(
                 f"{self.data} has the splits {', '.join(filter(None, splits))}; name the one to evaluate with --split"
             )
+        for column, values in self.only.items():
+            self._check(column, manifest)
+            manifest = manifest.where(manifest.table[column].isin(values))
         manifest = manifest.with_file_columns(["sha256"])
         if self.limit is not None:
             if self.limit < 2:
                 raise UsageError(f"limit {self.limit}: expected 2 or more, half of them real")
             manifest = balanced_sample(manifest, self.limit)
         if self.matched_by is not None:
-            if self.matched_by not in manifest.table:
-                there = ", ".join(map(str, manifest.table.columns))
-                raise UsageError(f"{self.data} has no column '{self.matched_by}'; there are: {there}")
+            self._check(self.matched_by, manifest)
             manifest = Manifest(manifest.table.assign(**{CONTENT: manifest.table[self.matched_by]}), manifest.root)
         return manifest
 
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any], data: Path) -> PictureSet:
+        """The pictures of a run, by its record. data: its manifest, wherever that lies now."""
+        only = {column: tuple(values) for column, values in record.get("only", {}).items()}
+        return cls(data, record.get("split"), record.get("limit"), record.get("matched_by"), only)
+
+    def _check(self, column: str, manifest: Manifest) -> None:
+        if column not in manifest.table:
+            there = ", ".join(map(str, manifest.table.columns))
+            raise UsageError(f"{self.data} has no column '{column}'; there are: {there}")
+
     def record(self) -> dict[str, Any]:
         """What of it is written into record.json: no path of the machine, and what was not asked for not at all."""
-        asked = {"limit": self.limit, "matched_by": self.matched_by}
+        only = {column: list(values) for column, values in self.only.items()} or None
+        asked = {"limit": self.limit, "matched_by": self.matched_by, "only": only}
         return {
             "data": f"{self.data.parent.name}/{self.data.name}",
             "split": self.split,
@@ -73,6 +88,11 @@ class Opened:
     path: Path
     detector: OpenDetector
     precision: str
+
+    @property
+    def digest(self) -> str:
+        """The first digits of the file's sha256."""
+        return str(file_facts(self.path, ["sha256"])["sha256"])[:12]
 
     def record(self, command: str) -> dict[str, Any]:
         """What of it is written into record.json."""
@@ -126,6 +146,7 @@ def evaluate_opened(
     recalibrated: Mapping[str, Calibration | None] | None = None,
     more: Mapping[str, Any] | None = None,
     seed: int = 0,
+    resamples: int = 1000,
     progress: Progress | None = None,
     command: str = "",
 ) -> Summary:
@@ -140,6 +161,7 @@ def evaluate_opened(
         {**opened.record(command), **pictures.record(), **(more or {})},
         conditions=conditions,
         seed=seed,
+        resamples=resamples,
         progress=progress,
     )
 

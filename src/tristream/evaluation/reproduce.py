@@ -82,7 +82,7 @@ def reproduce(
     CheckpointError and ManifestError where they differ, UsageError for a run that cannot be scored again.
     """
     record = _record(run)
-    pictures = PictureSet(data, record.get("split"), record.get("limit"), record.get("matched_by"))
+    pictures = PictureSet.recorded(record, data)
     _check_inputs(record, run, checkpoint, pictures)
     precision = record["precision"]
     with TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ def reproduce(
         engine_now=engine,
         tolerance=TOLERANCE[precision] if tolerance is None else tolerance,
         conditions={
-            name: _compared(tables[0][name], tables[1][name], _stored(then, name), _changes(then, now, name))
+            name: _compared(tables[0][name], tables[1][name], then.stored(name), _changes(then, now, name))
             for name in tables[0]
         },
     )
@@ -149,12 +149,6 @@ def _check_inputs(record: Any, run: Path, checkpoint: Path, pictures: PictureSet
             f"{pictures.data}: its {len(manifest)} pictures and labels have the digest {digest[:12]}; "
             f"the run's {record['pictures']} had {record['manifest_digest'][:12]}"
         )
-
-
-def _stored(summary: Summary, condition: str) -> Stored:
-    own = summary.conditions[condition]
-    thresholds = own if own.is_recalibrated else summary
-    return Stored(thresholds.balanced_accuracy_threshold, thresholds.verdict_thresholds, summary.distance_limit)
 
 
 def _compared(then: Pictures, now: Pictures, stored: Stored, figures: dict[str, float]) -> ReproducedCondition:

@@ -33,7 +33,10 @@ Progress = Callable[[int, int], None]
 VIEWS = ("delivered", "alike")
 """What is evaluated where nobody says otherwise."""
 
+VIDEO = "video"
+"""Column of a manifest: which video a frame is of."""
 _KEPT_COLUMNS = ("path", "label", "generator", "source", "group", "split")
+_KEPT_IF_THERE = (CONTENT, VIDEO)
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class _Found:
         self, manifest: Manifest, condition: Condition, calibration: Calibration | None, errors: Sequence[str]
     ) -> pd.DataFrame:
         """A row per picture. errors: of pictures that could not be decoded."""
-        columns = [*_KEPT_COLUMNS, *([CONTENT] if CONTENT in manifest.table else [])]
+        columns = [*_KEPT_COLUMNS, *(name for name in _KEPT_IF_THERE if name in manifest.table)]
         table = manifest.table[columns].reset_index(drop=True)
         table.insert(0, "id", manifest.table["sha256"].to_numpy())
         table["condition"] = condition.name
@@ -223,7 +226,7 @@ def evaluate(
         balanced_accuracy_threshold=stored.balanced_accuracy,
         verdict_thresholds=stored.verdicts,
         distance_limit=stored.distance_limit,
-        of_its_own={c.name: fitted.stored(c) for c in chosen if c.streams or c.name in fitted.recalibrated},
+        recalibrated={c.name: fitted.stored(c) for c in chosen if c.name in fitted.recalibrated},
         masked={c.name: c.streams for c in chosen if c.streams},
         seed=seed,
         resamples=resamples,

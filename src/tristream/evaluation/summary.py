@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -58,11 +58,12 @@ class ConditionSummary(StrictModel):
     mean_generator_auroc: MeanFigure
     matched: dict[str, Row] = Field(default_factory=dict)
     """Generators whose fakes have reals of the same content, with these reals alone; see `content_matched`."""
-    balanced_accuracy_threshold: float | None = None
-    """Where thresholds were re-calibrated for this condition; None: those of the summary hold here, too."""
-    verdict_thresholds: Thresholds | None = None
+    streams: tuple[str, ...] | None = None
+    """Only these took part; None for all. The domain model is of all, and plays no part where some were masked."""
     is_recalibrated: bool = False
-    """Whether the two above hold here, also where they are None for want of a calibration."""
+    """Whether these two thresholds hold here, None for want of a calibration included, and not those of the summary."""
+    balanced_accuracy_threshold: float | None = None
+    verdict_thresholds: Thresholds | None = None
 
 
 class Summary(StrictModel):
@@ -84,6 +85,13 @@ class Summary(StrictModel):
     stream_shares: dict[str, Figure] | None = None
     """Shapley value of each stream in the AUROC, from all subsets masked at inference; None unless all were scored."""
 
+    def stored(self, condition: str) -> Stored:
+        """The thresholds of the figures of one condition."""
+        own = self.conditions[condition]
+        thresholds = own if own.is_recalibrated else self
+        limit = self.distance_limit if own.streams is None else None
+        return Stored(thresholds.balanced_accuracy_threshold, thresholds.verdict_thresholds, limit)
+
 
 @dataclass(frozen=True)
 class _Options:
@@ -98,7 +106,7 @@ def summarise(
     balanced_accuracy_threshold: float | None,
     verdict_thresholds: Thresholds | None = None,
     distance_limit: float | None = None,
-    of_its_own: Mapping[str, Stored] | None = None,
+    recalibrated: Mapping[str, Stored] | None = None,
     masked: Mapping[str, tuple[str, ...]] | None = None,
     seed: int = 0,
     resamples: int = 1000,
@@ -106,20 +114,23 @@ def summarise(
     """Summarise a predictions table: all pictures, each generator and each photo source of every condition.
 
     balanced_accuracy_threshold: the logit stored with the detector, chosen on other pictures, or None;
-    verdict_thresholds: where its verdicts begin, or None; distance_limit: of its domain model, or None. of_its_own: by
-    condition, thresholds that hold there in place of these; masked: by condition, the streams that take part in it.
+    verdict_thresholds: where its verdicts begin, or None; distance_limit: of its domain model, or None. recalibrated:
+    by condition, thresholds that hold there in place of these; masked: by condition, the streams that take part in it.
     Failed pictures are counted and otherwise left out. Raises UsageError for a table that is not one of predictions.
     """
     stored = Stored(balanced_accuracy_threshold, verdict_thresholds, distance_limit)
-    own, streams = of_its_own or {}, masked or {}
+    own, streams = recalibrated or {}, masked or {}
     pictures = read_conditions(predictions)
     summaries = {}
     for name, found in pictures.items():
-        summaries[name] = _condition(found, _Options(own.get(name, stored), resamples, seed))
-        if name in own:
-            update = {"balanced_accuracy_threshold": own[name].balanced_accuracy,
-                      "verdict_thresholds": own[name].verdicts, "is_recalibrated": True}  # fmt: skip
-            summaries[name] = summaries[name].model_copy(update=update)
+        here = own.get(name, stored)
+        if name in streams:
+            here = replace(here, distance_limit=None)
+        summaries[name] = _condition(found, _Options(here, resamples, seed)).model_copy(
+            update={"streams": streams.get(name), "is_recalibrated": name in own}
+            | ({"balanced_accuracy_threshold": here.balanced_accuracy, "verdict_thresholds": here.verdicts}
+               if name in own else {})
+        )  # fmt: skip
     return Summary(
         level=LEVEL,
         resamples=resamples,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from tristream.evaluation.comparison import RunComparison
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.summary import ConditionSummary, Summary
+
+if TYPE_CHECKING:  # suites score, and need PyTorch for it; a report reads, and does not
+    from tristream.evaluation.suites import SuiteResult
 
 OVERALL = (
     "auroc",
@@ -107,21 +111,46 @@ def shares_table(title: str, shares: Mapping[str, Figure]) -> Table:
     return table
 
 
+COMPARED = {
+    "auroc": "AUROC",
+    "balanced_accuracy_at_half": "bal. acc., P = 0.5",
+    "balanced_accuracy_at_threshold": "bal. acc., stored",
+    "tpr_at_5_percent_fpr": "TPR at 5 % FPR",
+}
+
+
 def comparison_tables(comparison: RunComparison) -> list[Table]:
-    """One table per pair of runs."""
-    tables: dict[tuple[str, str], Table] = {}
+    """One table per pair of runs and condition; the intervals of A and B alone are in the JSON."""
+    tables: dict[tuple[str, str, str], Table] = {}
     for found in comparison.differences:
-        pair = (found.run_a, found.run_b)
-        if pair not in tables:
-            tables[pair] = table = Table(title=f"A: {pair[0]}\nB: {pair[1]}", title_justify="left")
-            columns = ("condition", "figure", "real", "fake", "A", "B", "A - B", "p", "p (Holm)", "p (DeLong)")
-            for column in columns:
-                table.add_column(column)
+        key = (found.run_a, found.run_b, found.condition)
+        if key not in tables:
+            counts = f"{found.condition}: {found.n_real} real, {found.n_fake} fake, {found.n_failed} failed"
+            tables[key] = Table(title=f"A: {key[0]}\nB: {key[1]}\n{counts}", title_justify="left")
+            for column in ("figure", "A", "B", "A - B", "p", "Holm", "DeLong"):
+                tables[key].add_column(column)
         figure = found.figure
+        values = (figure.a.value, figure.b.value)
         p_values = (figure.p_value, found.p_value_holm, figure.p_value_delong)
-        tables[pair].add_row(
-            found.condition, found.measure.replace("_", " "), str(found.n_real), str(found.n_fake),
-            *map(figure_text, (figure.a, figure.b, figure.difference)),
+        tables[key].add_row(
+            COMPARED.get(found.measure, found.measure),
+            *("—" if value is None else f"{value:.3f}" for value in values),
+            figure_text(figure.difference),
             *("—" if p is None else f"{p:.3f}" for p in p_values),
-        )  # fmt: skip
+        )
     return list(tables.values())
+
+
+def suite_table(result: SuiteResult) -> Table:
+    """One line per detector, set, condition and part; below it, why cells are empty."""
+    table = Table(title=f"{result.suite}: {result.description}", title_justify="left")
+    columns = ("detector", "set", "condition", "unit", "part", "real", "fake", "auroc", "balanced accuracy at P = 0.5")
+    for column in columns:
+        table.add_column(column)
+    for cell in result.cells:
+        figures = [figure_text(cell.figures[measure]) for measure in ("auroc", "balanced_accuracy_at_half")]
+        counts = (str(cell.n_real), str(cell.n_fake))
+        table.add_row(cell.checkpoint, cell.set, cell.condition, cell.unit, cell.part, *counts, *figures)
+    reasons = {f"{cell.set}: {f.reason}" for cell in result.cells if cell.run is None for f in cell.figures.values()}
+    table.caption = "\n".join(sorted(reasons)) or None
+    return table

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.summary import Summary
 from tristream.metrics.shapley import CHANCE_AUROC
 from tristream.report.contents import UNPERTURBED, runs_of, slug, view_name
 from tristream.report.runs import Entry, PictureSet
-from tristream.report.table import Found, Row, Table, cell_of, counts, of_all, summary_cell
+from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all, summary_cell
 
 _RECALIBRATED = "Thresholds were re-calibrated for each subset."
+
+_SHAPLEY = f"Exact; no stream at all is chance, {CHANCE_AUROC:g}, and the values add up to the AUROC above it."
 
 MEASURES = {"auroc": "AUROC", "balanced_accuracy_at_threshold": "balanced accuracy"}
 
@@ -59,16 +63,16 @@ def shares_table(pictures: PictureSet) -> Table:
         )
         rows.append(Row((stream, *counts(cells)), cells))
     return Table(
-        name=f"shapley-{slug(pictures.title)}",
-        title="What each stream brings: Shapley values in AUROC",
+        name=f"shapley-masked-{slug(pictures.title)}",
+        title="What each stream brings, by masking: Shapley values in AUROC",
         pictures=pictures.title,
         labels=("stream", "real", "fake"),
         columns=tuple(entry.name for entry in entries),
         rows=tuple(rows),
         runs=tuple(having),
         notes=(
-            f"Exact, from all subsets of the streams masked at inference; no stream at all is chance, "
-            f"{CHANCE_AUROC:g}. The values add up to the AUROC above chance.",
+            "From all subsets of the streams masked at inference.",
+            _SHAPLEY,
         ),
     )
 
@@ -83,17 +87,16 @@ def _share(stream: str) -> Callable[[Summary], Found | None]:
 
 
 def retrained_table(pictures: PictureSet) -> Table:
-    """Detectors that were trained with a subset of the streams, each with weights of its own."""
+    """Detectors that one config trained with a subset of the streams each, with weights of their own."""
     views = pictures.family("view")
-    trained = [(entry, entry.detector.streams) for entry in pictures.entries if entry.detector.streams]
-    if len({frozenset(streams) for _, streams in trained}) < 2:
-        trained = []
+    found = retrained(pictures)
     rows = []
-    for entry, streams in sorted(trained, key=lambda item: -len(item[1])):
-        for view in views:
-            part = " + ".join(streams)
-            cells = tuple(cell_of(entry, view, measure, of_all(measure), part) for measure in MEASURES)
-            rows.append(Row((part, entry.name, view_name(view), *counts(cells)), cells))
+    for of_one_config in found.values():
+        for streams, entry in sorted(of_one_config.items(), key=lambda item: -len(item[0])):
+            for view in views:
+                part = " + ".join(streams)
+                cells = tuple(cell_of(entry, view, measure, of_all(measure), part) for measure in MEASURES)
+                rows.append(Row((part, entry.name, view_name(view), *counts(cells)), cells))
     return Table(
         name=f"ablation-retrained-{slug(pictures.title)}",
         title="Ablation by retraining: detectors trained with these streams only",
@@ -101,6 +104,51 @@ def retrained_table(pictures: PictureSet) -> Table:
         labels=("streams", "detector", "view", "real", "fake"),
         columns=tuple(MEASURES.values()),
         rows=tuple(rows),
-        runs=runs_of([entry for entry, _ in trained], views),
+        runs=runs_of([entry for entries in found.values() for entry in entries.values()], views),
         notes=("Every row was trained anew. For one detector with streams masked see the other table.",),
+    )
+
+
+def retrained(pictures: PictureSet) -> dict[str, dict[tuple[str, ...], Entry]]:
+    """By the name of their config, the entries of `ablate --retrain`: two subsets of its streams or more.
+
+    They are told by their names, NAME-<streams joined by +>, and by the streams that their records list.
+    """
+    found: dict[str, dict[tuple[str, ...], Entry]] = {}
+    for entry in pictures.entries:
+        streams = entry.detector.streams or ()
+        name, separator, left = entry.runs[0].record.checkpoint.name.rpartition("-")
+        if separator and left == "+".join(streams):
+            found.setdefault(name, {})[streams] = entry
+    return {name: entries for name, entries in found.items() if len(entries) > 1}
+
+
+def retrained_shares_table(pictures: PictureSet) -> Table:
+    """The Shapley value of each stream, from all subsets trained anew with one config and one seed."""
+    rows, used = [], []
+    for name, entries in retrained(pictures).items():
+        streams = tuple(dict.fromkeys(stream for left in entries for stream in left))
+        for view in pictures.family("view"):
+            runs = {left: entry.runs_of(view) for left, entry in entries.items() if len(entry.checkpoints) == 1}
+            if len(runs) < 2 ** len(streams) - 1 or not all(runs.values()):
+                continue
+            first, *_ = whole = [of_one[0] for of_one in runs.values()]
+            tables = {frozenset(left): of_one[0].pictures[view] for left, of_one in runs.items()}
+            shares = stream_shares(tables, resamples=first.summary.resamples, seed=first.summary.seed)
+            row = first.summary.conditions[view].overall
+            used += whole
+            for stream in streams:
+                checkpoints = tuple(run.checkpoint for run in whole)
+                cell = Cell(shares[stream], "shapley_auroc_retrained", name, view, checkpoints, stream)
+                cells = (replace(cell, n_real=row.n_real, n_fake=row.n_fake),)
+                rows.append(Row((stream, name, view_name(view), *counts(cells)), cells))
+    return Table(
+        name=f"shapley-retrained-{slug(pictures.title)}",
+        title="What each stream brings, by retraining: Shapley values in AUROC",
+        pictures=pictures.title,
+        labels=("stream", "config", "view", "real", "fake"),
+        columns=("share of the AUROC",),
+        rows=tuple(rows),
+        runs=tuple(dict.fromkeys(used)),
+        notes=("From all subsets of the streams, each trained anew. The intervals are over pictures.", _SHAPLEY),
     )

@@ -52,7 +52,10 @@ def roc(pictures: PictureSet, view: str) -> Plot | None:
 
 
 def reliability(pictures: PictureSet, view: str) -> Plot | None:
-    """Share of fakes over P(fake), at even odds; a dot's area goes with its share of the pictures."""
+    """Share of fakes over P(fake), at even odds; a dot's area goes with its share of the pictures.
+
+    Of several training seeds the first is drawn: bins of different checkpoints have no mean.
+    """
     series = []
     for entry in pictures.entries:
         for run in entry.runs_of(view)[:1]:
@@ -65,7 +68,8 @@ def reliability(pictures: PictureSet, view: str) -> Plot | None:
                 continue
             columns = zip(found.probability_RB[0], found.fake_RB[0], found.mass_RB[0], strict=True)
             dots = [(float(p), float(share), 2 + 14 * float(mass) ** 0.5) for p, share, mass in columns if mass > 0]
-            series.append(Series(entry.name, lines=[[(x, y) for x, y, _ in dots]], dots=dots))
+            name = entry.name if len(entry.checkpoints) == 1 else f"{entry.name}, checkpoint {run.checkpoint}"
+            series.append(Series(name, lines=[[(x, y) for x, y, _ in dots]], dots=dots))
     title = f"Reliability at even odds, {view_name(view)}"
     return line_chart(title, Axis("P(fake)"), Axis("share of fakes"), series, diagonal=True) if series else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tristream import __version__
 from tristream.errors import UsageError
-from tristream.report.ablation import masked_table, retrained_table, shares_table
+from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
 from tristream.report.attacks import attack_table
 from tristream.report.contents import (
     gap_table,
@@ -25,6 +25,7 @@ from tristream.report.page import Section, html_page
 from tristream.report.plots import ablation_bars, plots
 from tristream.report.reported import reported_tables
 from tristream.report.runs import Entry, PictureSet, Run, arrange
+from tristream.report.suites import SuiteRun, suite_tables
 from tristream.report.table import Table
 
 REPORTED = "Reported elsewhere, not measured here"
@@ -54,7 +55,12 @@ SUFFIXES = {"markdown": ".md", "latex": ".tex", "csv": ".csv", "html": ".html"}
 
 
 def make_report(
-    runs: Sequence[Run], *, baseline: str | None = None, reported: bool = False, title: str = "Report"
+    runs: Sequence[Run],
+    suites: Sequence[SuiteRun] = (),
+    *,
+    baseline: str | None = None,
+    reported: bool = False,
+    title: str = "Report",
 ) -> Report:
     """Arrange runs and make their tables and plots.
 
@@ -66,6 +72,7 @@ def make_report(
         names = ", ".join(dict.fromkeys(entry.name for pictures in sets for entry in pictures.entries))
         raise UsageError(f"no detector '{baseline}' to compare with; there are: {names}")
     sections = [_section(pictures, pictures.find(baseline) if baseline else None) for pictures in sets]
+    sections += [Section(f"Suite {suite.record.suite}", suite_tables(suite, runs)) for suite in suites]
     if reported:
         sections.append(Section(REPORTED, reported_tables()))
     introduction = (
@@ -89,6 +96,7 @@ def _section(pictures: PictureSet, base: Entry | None) -> Section:
         masked,
         shares_table(pictures),
         retrained,
+        retrained_shares_table(pictures),
         attack_table(pictures),
         *([difference_table(pictures, base)] if base else []),
     ]

@@ -21,13 +21,13 @@ SHORT_DIGEST = 12
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Recorded(BaseModel):
+class Recorded(BaseModel):
     """Part of a record: what a report does not read may stand there, too."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class RecordedCondition(_Recorded):
+class RecordedCondition(Recorded):
     """A condition as its record has it; records of older releases hold the description alone."""
 
     description: str = ""
@@ -38,7 +38,7 @@ class RecordedCondition(_Recorded):
     """The streams that were left, where some were masked."""
 
 
-class RecordedCheckpoint(_Recorded):
+class RecordedCheckpoint(Recorded):
     """Which file was scored with."""
 
     name: str
@@ -46,7 +46,7 @@ class RecordedCheckpoint(_Recorded):
     sha256: str
 
 
-class RecordedDetector(_Recorded):
+class RecordedDetector(Recorded):
     """What a detector started from and how it was trained, where its record says so."""
 
     name: str = ""
@@ -61,7 +61,7 @@ class RecordedDetector(_Recorded):
         return () if not given else (given,) if isinstance(given, str) else given
 
 
-class RunRecord(_Recorded):
+class RunRecord(Recorded):
     """What a report reads of record.json."""
 
     command: str = ""
@@ -189,10 +189,11 @@ def read_run(folder: Path) -> Run:
     """Read a run folder. Raises UsageError for one that is not finished or whose record is not one."""
     if missing := [n for n in ("metrics.json", "predictions.parquet", "DONE") if not (folder / n).is_file()]:
         raise UsageError(f"{folder}: not finished, {' and '.join(missing)} missing; run its command again to go on")
-    return Run(folder, _parsed(RunRecord, folder / "record.json"), _parsed(Summary, folder / "metrics.json"))
+    return Run(folder, parse_record(RunRecord, folder / "record.json"), parse_record(Summary, folder / "metrics.json"))
 
 
-def _parsed(model: type[M], path: Path) -> M:
+def parse_record(model: type[M], path: Path) -> M:
+    """Read a JSON file. Raises UsageError for one that is not of this model."""
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:

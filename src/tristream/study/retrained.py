@@ -50,7 +50,7 @@ def ablate_retrained(
     progress: Progress | None = None,
     command: str = "",
 ) -> RetrainedAblation:
-    """Train, calibrate and evaluate each subset of the config's streams, the smaller ones first, and share out the AUROC.
+    """Train, calibrate and evaluate each subset of the config's streams, the smaller ones first.
 
     Into `out`/<streams>: run/ (as `train`), detector.safetensors (calibrated), evaluation/ (as `evaluate`). What is
     finished is kept, and a killed run goes on. calibration: as in `evaluation.ablation.ablate`; None leaves the
@@ -93,7 +93,7 @@ def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
     """The same run with these streams alone. Raises ConfigError as the config does."""
     detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
     kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
-    update = {"detector": detector, "objectives": kept, "name": f"{config.name}-{'+'.join(streams)}"}
+    update: dict[str, Any] = {"detector": detector, "objectives": kept, "name": f"{config.name}-{'+'.join(streams)}"}
     if "distillation" not in kept:
         update["teacher"] = None
     return config.model_copy(update=update)

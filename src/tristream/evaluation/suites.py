@@ -1,0 +1,236 @@
+"""Suites: the protocols of the field as lists of test sets, each an ordinary evaluation; one table of cells at the end.
+
+A cell whose data are not there is empty and says how they are obtained. Nothing is fitted on any of these pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tristream.config import StrictModel
+from tristream.errors import ManifestError, UsageError
+from tristream.evaluation.conditions import VIEWS
+from tristream.evaluation.figures import Figure, Pictures, Stored, compute_figures, read_conditions
+from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
+from tristream.evaluation.runner import VIDEO, Progress
+from tristream.registry import Registry
+
+MEASURES = ("auroc", "balanced_accuracy_at_half")
+ALL = "all"
+"""The part that is the whole set; the others are generators or manipulations."""
+RESULT = "suite.json"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """One set of pictures that a suite looks at."""
+
+    __test__ = False  # for pytest: not a test
+
+    name: str
+    manifest: str
+    """File in the folder that holds the suite's manifests; empty for the manifest that is given itself."""
+    obtain: str
+    """The command that makes it, of data whose terms have to be accepted first where that is so."""
+    split: str | None = "test"
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values of a column that are looked at."""
+    own_reals: bool = False
+    """A generator is set against the reals of its own source, not against all."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Test sets and the conditions under which they are scored."""
+
+    description: str
+    sets: tuple[TestSet, ...]
+    conditions: tuple[str, ...] = ("delivered", "alike")
+
+
+SUITES: Registry[Suite] = Registry("suite")
+
+_SO_FAKE = "tristream data index So-Fake-OOD -o so-fake-ood.parquet --extract-to so-fake-pictures"
+_FFPP = "tristream data index FaceForensics -o ffpp-{0}.parquet --set compression={0} --set media=frames"
+
+SUITES.register("in-distribution")(
+    Suite("the test split of a manifest whose other splits were trained on, in three views",
+          (TestSet("test split", "", "tristream data split"),), VIEWS)
+)  # fmt: skip
+SUITES.register("ood")(
+    Suite(
+        "So-Fake-OOD, per generator; wholly synthetic pictures also by themselves",
+        (
+            TestSet("So-Fake-OOD", "so-fake-ood.parquet", _SO_FAKE),
+            TestSet("So-Fake-OOD, wholly synthetic", "so-fake-ood.parquet", _SO_FAKE,
+                    only={"manipulation": ("real", "full_synthetic")}),
+        ),
+    )
+)  # fmt: skip
+SUITES.register("cross-dataset")(
+    Suite(
+        "FaceForensics++ per method and compression, then Celeb-DF-v2; frames, and videos by the mean of their logits",
+        (
+            *(TestSet(f"FaceForensics++ {c}", f"ffpp-{c}.parquet", _FFPP.format(c)) for c in ("raw", "c23", "c40")),
+            TestSet("Celeb-DF-v2", "celebdf.parquet", "tristream data index Celeb-DF-v2 -o celebdf.parquet, of frames"),
+        ),
+        ("delivered",),
+    )
+)
+SUITES.register("cross-generator")(
+    Suite(
+        "GenImage: the val pictures of its eight generators, each against its own reals; a row per checkpoint",
+        (TestSet("GenImage val", "genimage.parquet", "tristream data index GenImage -o genimage.parquet",
+                 split="validation", own_reals=True),),
+    )
+)  # fmt: skip
+
+
+class SuiteCell(StrictModel):
+    """The figures of one detector on one part of one set, or why there are none."""
+
+    checkpoint: str
+    set: str
+    condition: str
+    unit: str
+    """picture, frame or video."""
+    part: str
+    n_real: int = 0
+    n_fake: int = 0
+    figures: dict[str, Figure]
+    run: str | None = None
+    """Folder of the evaluation, in that of this file."""
+
+
+class SuiteResult(StrictModel):
+    """What `suite.json` holds."""
+
+    suite: str
+    description: str
+    cells: list[SuiteCell]
+
+
+def run_suite(
+    name: str,
+    opened: Sequence[Opened],
+    data: Path,
+    out: Path,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+    progress: Progress | None = None,
+    command: str = "",
+) -> SuiteResult:
+    """Evaluate each detector on each set that is there; write `out`/<detector>/<set> and suite.json.
+
+    data: the folder of the suite's manifests; for in-distribution, a manifest. What is finished is kept. Raises
+    ConfigError for an unknown suite, UsageError where none of its sets is there.
+    """
+    suite = SUITES[name]
+    found = [(test_set, _pictures(test_set, data, limit)) for test_set in suite.sets]
+    if not any(isinstance(pictures, PictureSet) for _, pictures in found):
+        raise UsageError("; ".join(dict.fromkeys(str(reason) for _, reason in found)))
+    cells = []
+    for detector in opened:
+        label = f"{detector.detector.metadata.name} ({detector.digest})"
+        for test_set, pictures in found:
+            if not isinstance(pictures, PictureSet):
+                cells += [_empty(label, test_set.name, condition, pictures) for condition in suite.conditions]
+                continue
+            run = f"{detector.detector.metadata.name}-{detector.digest}/{_folder(test_set.name)}"
+            evaluate_opened(detector, pictures, out / run, conditions=suite.conditions, seed=seed,
+                            resamples=resamples, progress=progress, command=command)  # fmt: skip
+            predictions = pd.read_parquet(out / run / "predictions.parquet")
+            cells += _cells(predictions, label, test_set, run, seed, resamples)
+    result = SuiteResult(suite=name, description=suite.description, cells=cells)
+    (out / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def _pictures(test_set: TestSet, data: Path, limit: int | None) -> PictureSet | str:
+    """The set, or why it cannot be scored."""
+    path = data / test_set.manifest if test_set.manifest else data
+    if not path.is_file():
+        return f"no {path.name}; make it with: {test_set.obtain}"
+    pictures = PictureSet(path, test_set.split, limit, only=test_set.only)
+    try:
+        manifest = pictures.read()
+    except ManifestError as error:
+        return str(error)
+    if (manifest.table["media"] == "video").any():
+        return f"{path.name} names videos; take frames out of them and index these, with a column '{VIDEO}'"
+    return pictures
+
+
+def _empty(checkpoint: str, name: str, condition: str, reason: str) -> SuiteCell:
+    figures = dict.fromkeys(MEASURES, Figure(reason=reason))
+    return SuiteCell(checkpoint=checkpoint, set=name, condition=condition, unit="picture", part=ALL, figures=figures)
+
+
+def _cells(
+    predictions: pd.DataFrame, checkpoint: str, test_set: TestSet, run: str, seed: int, resamples: int
+) -> Iterator[SuiteCell]:
+    units = {"picture": predictions}
+    if VIDEO in predictions:
+        units = {"frame": predictions, "video": by_video(predictions)}
+    for unit, table in units.items():
+        for condition, pictures in read_conditions(table).items():
+            for part, chosen in _parts(pictures, test_set.own_reals):
+                scored = chosen.scored
+                yield SuiteCell(
+                    checkpoint=checkpoint,
+                    set=test_set.name,
+                    condition=condition,
+                    unit=unit,
+                    part=part,
+                    n_real=int((scored.label_N == 0).sum()),
+                    n_fake=int((scored.label_N == 1).sum()),
+                    figures=compute_figures(scored, MEASURES, stored=Stored(), resamples=resamples, seed=seed),
+                    run=run,
+                )
+
+
+def _parts(pictures: Pictures, own_reals: bool) -> Iterator[tuple[str, Pictures]]:
+    yield ALL, pictures
+    fake_N = pictures.label_N == 1
+    for name in np.unique(pictures.generator_N[fake_N]):
+        of_generator_N = fake_N & (pictures.generator_N == name)
+        real_N = ~fake_N
+        if own_reals:
+            real_N &= np.isin(pictures.source_N.astype(str), pictures.source_N[of_generator_N].astype(str))
+        yield str(name), pictures[real_N | of_generator_N]
+
+
+def by_video(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row per condition and video: the means of its frames' logits and probabilities; failed where all frames did.
+
+    Frames are told apart by the column `video`; one without it is a video of its own.
+    """
+    table = predictions.assign(**{VIDEO: predictions[VIDEO].where(predictions[VIDEO] != "", predictions["path"])})
+    columns = {name: (name, "first") for name in ("path", "label", "generator", "source", "group", "split")}
+    videos = table.groupby(["condition", VIDEO], sort=False).agg(
+        **columns,
+        logit=("logit", "mean"),
+        probability=("probability", "mean"),
+    )
+    videos["error"] = np.where(videos["logit"].isna(), "no frame of it could be scored", "")
+    return videos.reset_index().rename(columns={VIDEO: "id"})
+
+
+def matrix(result: SuiteResult, condition: str, measure: str = "auroc") -> dict[str, dict[str, Figure]]:
+    """By checkpoint, then by part: trained on this, tested on that."""
+    rows: dict[str, dict[str, Figure]] = {}
+    for cell in result.cells:
+        if cell.condition == condition:
+            rows.setdefault(cell.checkpoint, {})[cell.part] = cell.figures[measure]
+    return rows
+
+
+def _folder(name: str) -> str:
+    return "".join(c if c.isalnum() or c in ".+" else "-" for c in name.lower()).strip("-").replace("--", "-")

@@ -1,0 +1,102 @@
+"""Tables of suites: every test set of a protocol, those whose data were not there included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tristream.evaluation.figures import Figure
+from tristream.report.contents import slug, view_name
+from tristream.report.runs import Recorded, Run, parse_record
+from tristream.report.table import Cell, Row, Table, counts
+
+RESULT = "suite.json"
+MEASURES = {"auroc": "AUROC", "balanced_accuracy_at_half": "balanced accuracy, P = 0.5"}
+
+
+class RecordedCell(Recorded):
+    """One detector on one part of one set."""
+
+    checkpoint: str
+    set: str
+    condition: str
+    unit: str
+    part: str
+    n_real: int
+    n_fake: int
+    figures: dict[str, Figure]
+    run: str | None
+
+
+class RecordedSuite(Recorded):
+    """What a report reads of suite.json."""
+
+    suite: str
+    description: str
+    cells: tuple[RecordedCell, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SuiteRun:
+    """A suite and the folder of its evaluations."""
+
+    folder: Path
+    record: RecordedSuite
+
+
+def find_suites(places: Sequence[Path]) -> list[SuiteRun]:
+    """The suites in these folders and below. Raises UsageError for a file that is not one of this release."""
+    files = {path.resolve(): path for place in places for path in sorted(place.rglob(RESULT))}
+    return [SuiteRun(path.parent, parse_record(RecordedSuite, path)) for path in files.values()]
+
+
+def suite_tables(suite: SuiteRun, runs: Sequence[Run]) -> list[Table]:
+    """A table per condition: sets and their parts line by line, detectors side by side.
+
+    runs: all of the report, in which those of the suite are looked up.
+    """
+    by_folder = {run.folder.resolve(): run for run in runs}
+    tables = []
+    for condition in dict.fromkeys(cell.condition for cell in suite.record.cells):
+        cells = [cell for cell in suite.record.cells if cell.condition == condition]
+        used = dict.fromkeys((suite.folder / cell.run).resolve() for cell in cells if cell.run is not None)
+        tables.append(_table(suite.record, condition, cells, tuple(by_folder[f] for f in used if f in by_folder)))
+    return tables
+
+
+def _table(suite: RecordedSuite, condition: str, cells: Sequence[RecordedCell], runs: tuple[Run, ...]) -> Table:
+    detectors = list(dict.fromkeys(cell.checkpoint for cell in cells))
+    shown = [(detector, measure) for detector in detectors for measure in _shown(detectors)]
+    rows = []
+    for place in dict.fromkeys((cell.set, cell.unit, cell.part) for cell in cells):
+        found = {cell.checkpoint: cell for cell in cells if (cell.set, cell.unit, cell.part) == place}
+        line = tuple(_cell(found.get(detector), detector, measure, condition, place) for detector, measure in shown)
+        rows.append(Row((*place, *counts(line)), line))
+    hidden = [m for m in MEASURES if m not in _shown(detectors)]
+    return Table(
+        name=f"suite-{slug(suite.suite)}-{slug(condition)}",
+        title=f"Suite {suite.suite}, {view_name(condition)}",
+        pictures=suite.description,
+        labels=("set", "unit", "part", "real", "fake"),
+        columns=tuple(MEASURES[m] if len(detectors) == 1 else f"{MEASURES[m]}, {d}" for d, m in shown),
+        rows=tuple(rows),
+        runs=runs,
+        unshown=tuple(
+            _cell(cell, cell.checkpoint, measure, condition, (cell.set, cell.unit, cell.part))
+            for cell in cells
+            for measure in hidden
+        ),
+    )
+
+
+def _shown(detectors: Sequence[str]) -> tuple[str, ...]:
+    return tuple(MEASURES) if len(detectors) == 1 else ("auroc",)
+
+
+def _cell(found: RecordedCell | None, detector: str, measure: str, condition: str, place: tuple[str, ...]) -> Cell:
+    part = ", ".join(place)
+    if found is None or measure not in found.figures:
+        return Cell(Figure(reason=f"{detector} was not scored on this"), measure, detector, condition, part=part)
+    n_real, n_fake = (found.n_real, found.n_fake) if found.run else (None, None)
+    return Cell(found.figures[measure], measure, detector, condition, part=part, n_real=n_real, n_fake=n_fake)

@@ -1,0 +1,134 @@
+"""Suites on miniatures of the public layouts: a cell per part, frames and videos, a reason where data are absent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import BrightnessSession
+from tests.data import miniatures
+from tests.planted import planted_metadata
+from tristream.data.readers import recognise
+from tristream.errors import ConfigError, UsageError
+from tristream.evaluation.record import Opened
+from tristream.evaluation.suites import SUITES, SuiteResult, by_video, matrix, run_suite
+from tristream.evaluation.text import suite_table
+from tristream.images.preprocess import Preprocessing
+from tristream.metrics import binary
+from tristream.runtime.engines import OpenDetector
+
+
+def planted(tmp_path: Path, name: str) -> Opened:
+    path = tmp_path / f"{name}.safetensors"
+    path.write_text(name)
+    metadata = planted_metadata(name, preprocessing=Preprocessing(short_side=16, crop=16))
+    return Opened(path, OpenDetector(BrightnessSession(), metadata, "planted"), "32")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    return planted(tmp_path, "planted")
+
+
+def test_an_unseen_set_is_told_apart_per_generator_and_by_kind(opened: Opened, tmp_path: Path) -> None:
+    mini = miniatures.sofake(tmp_path / "so-fake-ood")
+    recognise(mini.root, options=mini.options).manifest.write(tmp_path / "so-fake-ood.parquet")
+    result = run_suite("ood", [opened], tmp_path, tmp_path / "out", resamples=20)
+    delivered = [c for c in result.cells if c.condition == "delivered"]
+    assert [(c.set, c.part, c.n_real, c.n_fake) for c in delivered] == [
+        ("So-Fake-OOD", "all", 2, 4), ("So-Fake-OOD", "GPT4o", 2, 2), ("So-Fake-OOD", "tampered-GPT4o", 2, 2),
+        ("So-Fake-OOD, wholly synthetic", "all", 2, 2), ("So-Fake-OOD, wholly synthetic", "GPT4o", 2, 2),
+    ]  # fmt: skip
+    table = pd.read_parquet(tmp_path / "out" / delivered[0].run / "predictions.parquet").query(
+        "condition == 'delivered'"
+    )
+    assert delivered[0].figures["auroc"].value == binary.auroc(table["logit"], table["label"])
+    assert delivered[0].figures["auroc"].reason.startswith("no interval: 2 real pictures")
+    record = json.loads((tmp_path / "out" / delivered[3].run / "record.json").read_text())
+    assert record["only"] == {"manipulation": ["real", "full_synthetic"]}
+    assert SuiteResult.model_validate_json((tmp_path / "out" / "suite.json").read_text()) == result
+
+
+def test_every_generator_of_the_matrix_is_set_against_its_own_reals(tmp_path: Path) -> None:
+    mini = miniatures.genimage(tmp_path / "GenImage")
+    recognise(mini.root).manifest.write(tmp_path / "genimage.parquet")
+    detectors = [planted(tmp_path, name) for name in ("on-biggan", "on-adm")]
+    result = run_suite("cross-generator", detectors, tmp_path, tmp_path / "out", resamples=20)
+    rows = matrix(result, "delivered")
+    assert [name.split()[0] for name in rows] == ["on-biggan", "on-adm"]
+    assert all(len(row) == 9 for row in rows.values()), "all, and eight generators"
+    one = next(c for c in result.cells if c.part == "BigGAN" and c.condition == "delivered")
+    assert (one.n_real, one.n_fake) == (1, 1)
+    scored = sum(sum(d.detector.session.batch_sizes) for d in detectors)
+    assert scored == 2 * 2 * 16, "two detectors, two conditions, sixteen pictures of val"
+    run_suite("cross-generator", detectors, tmp_path, tmp_path / "out", resamples=20)
+    assert sum(sum(d.detector.session.batch_sizes) for d in detectors) == scored, "what is finished is kept"
+
+
+def frames(tmp_path: Path) -> None:
+    """FaceForensics++ c23 in miniature: three frames of each video of one test pair."""
+    root = tmp_path / "FaceForensics"
+    for split, pairs in {"train": [], "val": [], "test": [["001", "002"]]}.items():
+        miniatures.put(root / f"splits/{split}.json", json.dumps(pairs).encode())
+    videos = [f"original_sequences/youtube/c23/frames/{n}" for n in ("001", "002")]
+    for method in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"):
+        videos += [f"manipulated_sequences/{method}/c23/frames/{n}" for n in ("001_002", "002_001")]
+    miniatures.put_pictures(root, *(f"{video}/{frame:03d}.png" for video in videos for frame in range(3)))
+    recognise(root, options={"media": "frames"}).manifest.write(tmp_path / "ffpp-c23.parquet")
+
+
+def test_frames_and_videos_have_cells_and_absent_sets_have_reasons(opened: Opened, tmp_path: Path) -> None:
+    frames(tmp_path)
+    mini = miniatures.celebdf(tmp_path / "Celeb-DF-v2")
+    recognise(mini.root, headers_only=True, options=mini.options).manifest.write(tmp_path / "celebdf.parquet")
+    result = run_suite("cross-dataset", [opened], tmp_path, tmp_path / "out", resamples=20)
+    found = {(c.set, c.unit, c.part): c for c in result.cells}
+    frame, video = (found["FaceForensics++ c23", unit, "FaceSwap"] for unit in ("frame", "video"))
+    assert (frame.n_real, frame.n_fake, video.n_real, video.n_fake) == (6, 6, 2, 2)
+    assert video.figures["auroc"].value is not None
+    assert {unit for _, unit, _ in found} == {"frame", "video", "picture"}
+    absent = found["FaceForensics++ c40", "picture", "all"]
+    assert absent.run is None
+    assert absent.figures["auroc"].value is None
+    assert absent.figures["auroc"].reason.startswith("no ffpp-c40.parquet; make it with: tristream data index")
+    assert "names videos" in found["Celeb-DF-v2", "picture", "all"].figures["auroc"].reason
+    table = suite_table(result)
+    assert next(iter(table.columns[7].cells)) == "—"
+    assert "no ffpp-c40.parquet" in str(table.caption)
+
+
+def test_a_video_is_the_mean_of_the_frames_that_could_be_scored() -> None:
+    table = pd.DataFrame({
+        "id": list("abcde"), "path": list("abcde"), "label": [0, 0, 1, 1, 1], "generator": ["", "", "x", "x", "x"],
+        "source": "s", "group": "g", "split": "test", "condition": "delivered",
+        "logit": [1.0, 3.0, 5.0, np.nan, np.nan],
+        "probability": [0.5, 0.7, 0.9, np.nan, np.nan], "error": ["", "", "", "broken", "broken"],
+        "video": ["r", "r", "f", "f", "h"],
+    })  # fmt: skip
+    videos = by_video(table).set_index("id")
+    assert videos.loc["r", "logit"] == 2
+    assert videos.loc["r", "probability"] == pytest.approx(0.6)
+    assert videos.loc["f", "logit"] == 5
+    assert videos.loc["h", "error"] == "no frame of it could be scored"
+    assert videos["label"].to_dict() == {"r": 0, "f": 1, "h": 1}
+    assert len(by_video(table.assign(video=""))) == 5, "a picture without a video is one of its own"
+
+
+def test_in_distribution_takes_the_manifest_itself(opened: Opened, tmp_path: Path) -> None:
+    mini = miniatures.folder(tmp_path / "photos")
+    manifest = recognise(mini.root).manifest
+    type(manifest)(manifest.table.assign(split="test"), manifest.root).write(tmp_path / "photos.csv")
+    result = run_suite("in-distribution", [opened], tmp_path / "photos.csv", tmp_path / "out", resamples=20)
+    assert {c.condition for c in result.cells} == {"delivered", "fakes_like_reals", "alike"}
+
+
+def test_a_suite_without_any_data_and_an_unknown_suite_are_told(opened: Opened, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no genimage\.parquet; make it with: tristream data index GenImage"):
+        run_suite("cross-generator", [opened], tmp_path, tmp_path / "out")
+    with pytest.raises(ConfigError, match="unknown suite 'everything'; there are: in-distribution, ood"):
+        run_suite("everything", [opened], tmp_path, tmp_path / "out")
+    assert all(test_set.obtain for name in SUITES for test_set in SUITES[name].sets)

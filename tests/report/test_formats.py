@@ -1,0 +1,83 @@
+"""Names that no format may take at their word are escaped, and the page is whole and needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from tests.report.planted import HOSTILE, MASKED, PERTURBED, plant_run
+from tristream.report.contents import MEASURES
+from tristream.report.report import FORMATS, make_report
+from tristream.report.runs import find_runs
+
+
+def test_latex_is_escaped(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/ours")
+    text = FORMATS["latex"](make_report(find_runs([tmp_path])))
+    assert (
+        r"\textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{} \& a\_b \%50 \textbar{} "
+        r"\#\{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} & 28 & 14 &" in text
+    )
+    for line in text.splitlines():
+        if line.startswith("%"):
+            continue
+        assert not re.search(r"(?<!\\)[%#]", line)
+        assert line.count("{") - line.count(r"\{") == line.count("}") - line.count(r"\}")
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\end{table}") > 0
+
+
+def test_markdown_is_escaped_and_a_command_stays_as_it_is(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/hostile", "`x` | <b>")
+    text = FORMATS["markdown"](make_report(find_runs([tmp_path])))
+    assert "| &lt;script&gt;alert(1)&lt;/script&gt; &amp; a\\_b %50 \\| #{x} \\~^\\\\ | 28 | 14 |" in text
+    assert "| \\`x\\` \\| &lt;b&gt; | as delivered |" in text
+    assert "`` tristream evaluate --checkpoint `x` | <b>.safetensors --out hostile ``" in text
+    (row,) = (line for line in text.splitlines() if "&lt;b&gt; | as delivered |" in line)
+    assert row.count("|") - row.count("\\|") == 1 + 4 + len(MEASURES)
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes, and checks that what is opened is closed."""
+
+    VOID = ("meta", "br", "path", "rect", "circle")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_is_whole_needs_nothing_and_escapes_names(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/hostile", HOSTILE, conditions=PERTURBED | {"alike": {}} | MASKED)
+    page = Page(FORMATS["html"](make_report(find_runs([tmp_path]), title=HOSTILE, reported=True)))
+    assert page.open == []
+    tags = [tag for tag, _ in page.tags]
+    assert "script" not in tags
+    assert tags.count("svg") >= 8
+    for tag, attributes in page.tags:
+        assert not {"src", "srcset", "data", "action"} & set(attributes), tag
+        assert not [name for name in attributes if name.startswith("on")]
+        assert (attributes.get("href") or "#").startswith("#")
+    assert not re.search(r"url\(|@import", "".join(page.text))
+    assert HOSTILE in "".join(page.text)
+    targets = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert {(a["href"] or "")[1:] for t, a in page.tags if t == "a"} <= targets
+    assert all(a.get("scope") in ("col", "row") for t, a in page.tags if t == "th")
+    assert tags.count("caption") == tags.count("table")
+    assert all(a.get("role") == "img" and a.get("aria-label") for t, a in page.tags if t == "svg")
