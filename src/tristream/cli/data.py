@@ -1,10 +1,11 @@
-"""`tristream data`: what the layouts are, fetching them, making manifests, checking and splitting them."""
+"""`tristream data`: what the layouts are, fetching them, making manifests and frames, checking and splitting them."""
 
 from __future__ import annotations
 
 import typer
 
 from tristream.cli.data_download import download
+from tristream.cli.data_frames import frames
 from tristream.cli.data_index import index
 from tristream.cli.data_layouts import layouts
 from tristream.cli.data_split import split
@@ -19,4 +20,5 @@ data_app.command("download")(download)
 data_app.command("index")(index)
 data_app.command("verify")(verify)
 data_app.command("split")(split)
+data_app.command("frames")(frames)
 data_app.command("equalise")(equalise)

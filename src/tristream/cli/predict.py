@@ -1,4 +1,4 @@
-"""`tristream predict`: score pictures, print a table, JSON or CSV."""
+"""`tristream predict`: score pictures and videos, print a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -78,19 +79,36 @@ def predict(
             metavar="K",
             min=0,
             max=32,
-            help="Re-encoded copies that have to get the same verdict, else it is unsure; 0 is K + 1 times faster.",
+            help="Re-encoded copies of a picture that have to get its verdict, else it is unsure; "
+            "0 is K + 1 times faster. Videos are not re-tested.",
         ),
     ] = 3,
+    frames: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Frames that are scored of a video, spread over it.")
+    ] = 16,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Of a video's frames score the crop around the largest face.")
+    ] = False,
+    face_model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Another face detector: .onnx of the YuNet family.", show_default="YuNet, 2023"
+        ),
+    ] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw the scores of each video over time into a folder.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU where there is one.")] = "auto",
     batch_size: Annotated[
         int, typer.Option(metavar="N", min=1, help="Pictures, copies included, that are scored together.")
     ] = 8,
 ) -> None:
-    """Score pictures: likely_fake, likely_real or unsure, and why.
+    """Score pictures and videos: likely_fake, likely_real or unsure, and why.
 
-    A file that is named is always tried; in folders, files without a picture's suffix are skipped and counted.
-    Results go to standard output, progress and notices to standard error. A note is what the file says of its own
-    origin: a claim that anybody can write and that does not touch the score.
+    A file that is named is always tried; in folders, files with another suffix are skipped and counted. The score of a
+    video is the mean over its frames; the error rates are those of pictures, also for videos. Results go to standard
+    output, progress and notices to standard error. A note is what the file says of its own origin: a claim that
+    anybody can write and that does not touch the score.
 
     [bold]Examples[/bold]
 
@@ -106,12 +124,16 @@ def predict(
 
     tristream predict - < photo.jpg
 
+    tristream predict clip.mp4 --faces --timeline timelines
+
     [bold]Exit status[/bold]
 
     0 all scored; 1 some failed, each with a record that says why; 2 wrong usage.
     """
     from tristream.runtime import engines, records
+    from tristream.runtime.clips import Sampling
     from tristream.runtime.sources import collect
+    from tristream.runtime.timeline import write_timeline
 
     if output is not None:
         records.check_output(output)
@@ -123,12 +145,17 @@ def predict(
         false_alarm_rate=false_alarm_rate,
         miss_rate=miss_rate,
         stability=stability,
+        sampling=Sampling(frames, faces or face_model is not None, face_model),
         batch_size=batch_size,
     )
+    if timeline is not None:
+        timeline.mkdir(parents=True, exist_ok=True)
     chosen = format or _format_of(output)
     counts: Counter[str] = Counter()
     with contextlib.closing(predictions), records.opened(output) as stream:
-        counted = _counted(_with_progress(predictions, len(found.sources), stream, chosen), counts)
+        shown = _with_progress(predictions, len(found.sources), stream, chosen)
+        draw = None if timeline is None else partial(write_timeline, folder=timeline)
+        counted = _counted(shown, counts, draw)
         match chosen:
             case Format.JSON:
                 records.write_json(counted, stream)
@@ -145,11 +172,11 @@ def _check(found: Collection, output: Path | None) -> None:
     """Raises UsageError when there is nothing to score, or when the output would replace a picture that is scored."""
     if not found.sources:
         raise UsageError(
-            f"no picture in {', '.join(found.empty_folders)} ({found.skipped} other files skipped); "
+            f"no picture or video in {', '.join(found.empty_folders)} ({found.skipped} other files skipped); "
             "to try a file whatever its suffix, name it"
         )
     for folder in found.empty_folders:
-        typer.echo(f"no picture in {folder}", err=True)
+        typer.echo(f"no picture or video in {folder}", err=True)
     if output is not None and output.exists():
         target = os.path.realpath(output)
         if any(isinstance(s.content, Path) and os.path.realpath(s.content) == target for s in found.sources):
@@ -162,9 +189,13 @@ def _format_of(output: Path | None) -> Format:
     return Format(suffix) if suffix in ("json", "csv") else Format.TABLE
 
 
-def _counted(predictions: Iterable[Prediction], counts: Counter[str]) -> Iterator[Prediction]:
+def _counted(
+    predictions: Iterable[Prediction], counts: Counter[str], draw: Callable[[Prediction], object] | None
+) -> Iterator[Prediction]:
     for prediction in predictions:
         counts[prediction.verdict or "failed"] += 1
+        if draw is not None:
+            draw(prediction)
         yield prediction
 
 

@@ -137,6 +137,12 @@ def read_header(source: Path | bytes, name: str | None = None) -> ImageHeader:
         return ImageHeader(width, height, format)
 
 
+def picture_format(head: bytes) -> str | None:
+    """Which format a file's first bytes (512 are enough) promise; None where it is no picture that is read here."""
+    start = head[: int.from_bytes(head[:4], "big")] if head[4:8] == b"ftyp" else head
+    return next((name for name, signature in _SIGNATURES.items() if re.match(signature, start, re.DOTALL)), None)
+
+
 def _name(source: Path | bytes) -> str:
     return str(source) if isinstance(source, Path) else "picture"
 
@@ -189,10 +195,8 @@ def _sniff(stream: BinaryIO, name: str) -> str:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check the disk or the connection") from error
     if not head:
         raise ImageError(f"{name}: empty file (0 bytes); download it again")
-    start = head[: int.from_bytes(head[:4], "big")] if head[4:8] == b"ftyp" else head
-    for format, signature in _SIGNATURES.items():
-        if re.match(signature, start, re.DOTALL):
-            return format
+    if format := picture_format(head):
+        return format
     for signature, what in _FOREIGN.items():
         if re.match(signature, head, re.DOTALL | re.IGNORECASE):
             raise ImageError(f"{name}: {what}")

@@ -1,4 +1,4 @@
-"""The Python API behind `predict`: pictures in, one Prediction each out, in order, whatever happens to the others."""
+"""The Python API behind `predict`: pictures and videos in, one Prediction each out, in order, whatever fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import Calibration
 from tristream.metrics.domain import DomainModel
+from tristream.runtime.clips import ClipReader, NoFrameError, Sampling, Timeline
 from tristream.runtime.session import Float32, Scores, Session, domain_at, score_pictures
 from tristream.runtime.sources import Scorable, Source, fingerprint, rgb, sha256
 from tristream.runtime.stability import MAX_COPIES, Delivery, Stability, compare, draw, re_encoded
@@ -31,9 +33,9 @@ STABILITY = 3
 
 
 class Prediction(StrictModel):
-    """What is said about one picture; the record that `predict --format json` prints.
+    """What is said about one picture or video; the record that `predict --format json` prints.
 
-    Of a picture that could not be scored, `error` says why and everything that needs a score is None.
+    Of one that could not be scored, `error` says why and everything that needs a score is None.
     """
 
     path: str | None
@@ -56,8 +58,8 @@ class Prediction(StrictModel):
     """The re-test on re-encoded copies; None when it was not asked for."""
     domain: Domain | None = None
     """How far the picture lies from those trained on; None for a checkpoint without a domain model."""
-    frames: None = None
-    """Kept for videos, which are not there yet."""
+    frames: Timeline | None = None
+    """Of a video: its frames and their scores, whose mean is `logit`; None of a picture."""
     origin: tuple[OriginClaim, ...] = ()
     """What the file says of its own origin; claims that touch neither score nor verdict."""
     model: str
@@ -111,15 +113,21 @@ class Predictor:
         false_alarm_rate: float = FALSE_ALARM_RATE,
         miss_rate: float = MISS_RATE,
         stability: int = STABILITY,
+        sampling: Sampling | None = None,
     ) -> Prediction:
-        """Score one picture: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB.
+        """Score one picture or video: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB.
 
-        stability: number of re-encoded copies on which the verdict is tested; 0 for none, which is as many times
-        faster. A picture that cannot be read is a Prediction whose `error` says why. Raises UsageError for impossible
-        rates.
+        stability: number of re-encoded copies on which a picture's verdict is tested; 0 for none, which is as many
+        times faster; sampling: what is scored of a video, by default 16 whole frames. What cannot be read is a
+        Prediction whose `error` says why. Raises UsageError for impossible rates.
         """
         (prediction,) = self.predict_many(
-            [picture], false_alarm_rate=false_alarm_rate, miss_rate=miss_rate, stability=stability, workers=1
+            [picture],
+            false_alarm_rate=false_alarm_rate,
+            miss_rate=miss_rate,
+            stability=stability,
+            sampling=sampling,
+            workers=1,
         )
         return prediction
 
@@ -131,6 +139,7 @@ class Predictor:
         false_alarm_rate: float = FALSE_ALARM_RATE,
         miss_rate: float = MISS_RATE,
         stability: int = 0,
+        sampling: Sampling | None = None,
         batch_size: int = 8,
         workers: int | None = None,
     ) -> Generator[Prediction, None, None]:
@@ -138,8 +147,9 @@ class Predictor:
 
         pictures: may be endless: at most 3 * batch_size are held, as crops; progress: called with the number done so
         far; stability: re-encoded copies of each picture on which its verdict is tested, 0 to 32, each of which costs
-        as much time and memory as a picture; batch_size: crops that are scored together; workers: by default one per
-        processor, at most 8. Raises UsageError for impossible rates, at once.
+        as much time and memory as a picture; a video is not re-tested; sampling: what is scored of a video, by default
+        16 whole frames; batch_size: crops that are scored together; workers: by default one per processor, at most 8.
+        Raises UsageError for impossible rates, at once, and CheckpointError for a face model that is none.
         """
         if not 0 <= stability <= MAX_COPIES:
             raise UsageError(f"stability {stability}: expected 0 (no re-test) to {MAX_COPIES} re-encoded copies")
@@ -147,31 +157,38 @@ class Predictor:
             raise UsageError(f"batch size {batch_size}, workers {workers}: expected 1 or more")
         thresholds = self.thresholds(false_alarm_rate, miss_rate)
         threads = workers or min(8, usable_cores())
-        return self._stream(pictures, progress or (lambda done: None), thresholds, stability, batch_size, threads)
+        score = partial(self._stream, thresholds=thresholds, batch_size=batch_size, threads=threads)
+        reader = ClipReader(sampling or Sampling())
+
+        def predictions() -> Generator[Prediction, None, None]:
+            for is_clip, sources in itertools.groupby(map(Source.of, pictures), lambda source: source.is_clip):
+                if is_clip:
+                    yield from (self._clip(source, reader, score, thresholds) for source in sources)
+                else:
+                    yield from score(sources, stability=stability)
+
+        return _counted(predictions(), progress or (lambda done: None))
 
     def _stream(
         self,
-        pictures: Iterable[Scorable | Source],
-        progress: Callable[[int], None],
+        sources: Iterable[Source],
         thresholds: Thresholds | None,
-        stability: int,
         batch_size: int,
         threads: int,
+        stability: int = 0,
     ) -> Generator[Prediction, None, None]:
-        done = itertools.count(1)
-        remaining = iter(pictures)
+        """Score pictures."""
+        remaining = iter(sources)
         pending: deque[Future[_Prepared]] = deque()
         pool = ThreadPoolExecutor(threads, "tristream-decode")
         try:
             while True:
-                for picture in itertools.islice(remaining, 2 * batch_size - len(pending)):
-                    pending.append(pool.submit(self._prepare, Source.of(picture), stability))
+                for source in itertools.islice(remaining, 2 * batch_size - len(pending)):
+                    pending.append(pool.submit(self._prepare, source, stability))
                 if not pending:
                     return
                 batch = [pending.popleft().result() for _ in range(min(batch_size, len(pending)))]
-                for prediction in self._score(batch, thresholds, batch_size):
-                    progress(next(done))
-                    yield prediction
+                yield from self._score(batch, thresholds, batch_size)
         finally:  # also when the caller stops early: what nobody waits for is not decoded
             pool.shutdown(cancel_futures=True)
 
@@ -213,43 +230,88 @@ class Predictor:
         """What the scores of a picture and its copies come to. rows: those of `scores`, the picture's own first."""
         logit, *copies = scores.logits_B[rows].tolist()
         stability = compare(logit, thresholds, picture.deliveries, copies) if copies else None
-        flips = stability.flips if stability else 0
         domain = domain_at(rows.start, scores, self.domain_model)
-        verdict, reasons = decide(logit, thresholds, picture.shorter_side, flips, domain)
         weights_BS = scores.stream_weights_BS
         weights = None
         if weights_BS is not None:
             weights = dict(zip(self.session.stream_names, weights_BS[rows.start].tolist(), strict=True))
+        return self._judged(picture, logit, thresholds, weights, domain, stability)
+
+    def _clip(
+        self,
+        source: Source,
+        reader: ClipReader,
+        score: Callable[[Iterable[Source]], Iterator[Prediction]],
+        thresholds: Thresholds | None,
+    ) -> Prediction:
+        """A video; score: of its frames."""
+        path = None if source.name is None else _printable(source.name)
+        content = source.content
+        clip = _Prepared(path, None if isinstance(content, ImageError) else sha256(content))
+        try:
+            scores = reader.score(source, score)
+        except NoFrameError as error:
+            return self._failure(clip, _printable(str(error)), error.timeline)
+        except ImageError as error:
+            return self._failure(clip, _printable(str(error)))
+        except MemoryError:
+            return self._failure(clip, _printable(f"{source.label}: not enough memory to decode this video"))
+        clip = replace(clip, shorter_side=scores.shorter_side)
+        return self._judged(
+            clip, scores.logit, thresholds, scores.stream_weights, scores.domain, timeline=scores.timeline
+        )
+
+    def _judged(
+        self,
+        picture: _Prepared,
+        logit: float,
+        thresholds: Thresholds | None,
+        weights: dict[str, float] | None,
+        domain: Domain | None,
+        stability: Stability | None = None,
+        timeline: Timeline | None = None,
+    ) -> Prediction:
+        """The record of what has been scored."""
+        flips = stability.flips if stability else 0
+        copies = tuple(copy.logit for copy in stability.copies) if stability else ()
+        verdict, reasons = decide(logit, thresholds, picture.shorter_side, flips, domain)
         if strongest_stream(weights):
             reasons = (*reasons, Reason.STRONGEST_STREAM)
-        evidence = Evidence(
-            logit, thresholds, self.calibration, weights, tuple(copies), flips, domain, self.domain_model
-        )
+        evidence = Evidence(logit, thresholds, self.calibration, weights, copies, flips, domain, self.domain_model)
+        words = [explain(reason, evidence) for reason in reasons]
         return Prediction(
             path=picture.path,
             sha256=picture.sha256,
             verdict=verdict,
             reasons=reasons,
-            explanation="; ".join(explain(reason, evidence) for reason in reasons),
+            explanation="; ".join([*words, timeline.words] if timeline else words),
             probability_fake=None if self.calibration is None else float(self.calibration.probability(logit)),
             logit=logit,
             thresholds=thresholds,
             stream_weights=weights,
             stability=stability,
             domain=domain,
+            frames=timeline,
             origin=picture.origin,
             model=self.model_name,
         )
 
-    def _failure(self, picture: _Prepared, error: str) -> Prediction:
+    def _failure(self, picture: _Prepared, error: str, timeline: Timeline | None = None) -> Prediction:
         return Prediction(
             path=picture.path,
             sha256=picture.sha256,
             verdict=None,
             explanation=error,
+            frames=timeline,
             model=self.model_name,
             error=error,
         )
+
+
+def _counted(predictions: Iterable[Prediction], progress: Callable[[int], None]) -> Generator[Prediction, None, None]:
+    for done, prediction in enumerate(predictions, 1):
+        progress(done)
+        yield prediction
 
 
 def default_thresholds(calibration: Calibration | None) -> Thresholds | None:

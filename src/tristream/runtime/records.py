@@ -35,19 +35,21 @@ def write_json(predictions: Iterable[Prediction], stream: TextIO) -> None:
 
 
 def write_csv(predictions: Iterable[Prediction], stream: TextIO, stream_names: Sequence[str]) -> None:
-    """One row per picture; reasons joined by `;`, `weight_<stream>` per stream; empty where there is no value.
+    """One row per picture or video; reasons joined by `;`, `weight_<stream>` per stream; empty where there is no value.
 
     `origin` holds the claims in words, joined by `; `; of the re-test, `copies`, `flips` and `spread`;
-    of the domain check, `distance` and `distance_limit`.
+    of the domain check, `distance` and `distance_limit`; of a video, `view`, `frames` (taken) and `frames_scored`.
     """
     weights = [f"weight_{name}" for name in stream_names]
     columns = ["path", "sha256", "verdict", "reasons", "explanation", "probability_fake", "logit"]
     columns += ["threshold_fake", "threshold_real", "copies", "flips", "spread", "distance", "distance_limit"]
+    columns += ["view", "frames", "frames_scored"]
     writer = csv.DictWriter(stream, [*columns, *weights, "origin", "model", "error"], lineterminator="\n")
     writer.writeheader()
     for prediction in predictions:
-        flat = prediction.model_dump(include={*columns, "model", "error"})
+        flat = prediction.model_dump(include={*columns, "model", "error"}, exclude={"frames"})
         thresholds, stability, domain = prediction.thresholds, prediction.stability, prediction.domain
+        timeline = prediction.frames
         shares = prediction.stream_weights or {}
         writer.writerow(
             flat
@@ -61,6 +63,11 @@ def write_csv(predictions: Iterable[Prediction], stream: TextIO, stream_names: S
                 else {}
             )
             | ({"distance": domain.distance, "distance_limit": domain.limit} if domain else {})
+            | (
+                {"view": timeline.view, "frames": len(timeline.frames), "frames_scored": timeline.frames_scored}
+                if timeline
+                else {}
+            )
         )
 
 

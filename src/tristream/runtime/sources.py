@@ -18,13 +18,15 @@ from PIL import Image, ImageOps
 
 from tristream.errors import ImageError, UsageError
 from tristream.images.decode import PICTURE_SUFFIXES, decode
+from tristream.images.video import HEAD, VIDEO_SUFFIXES, is_video
 
 UInt8 = npt.NDArray[np.uint8]
 Scorable = str | os.PathLike[str] | bytes | Image.Image | UInt8
 """What Python callers may hand over: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB."""
 
+_SUFFIXES = PICTURE_SUFFIXES | VIDEO_SUFFIXES
 MAX_BYTES = 1 << 30
-"""Of one file: more is not read, so that a device or an endless pipe ends as a failing record."""
+"""Of one picture's file: more is not read, so that a device or an endless pipe ends as a failing record."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ class Source:
         """What messages call it."""
         return self.name if self.name is not None else "picture in memory"
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether it is a video, by the file's first bytes, and where these say nothing by its suffix."""
+        match self.content:
+            case bytes() as data:
+                return is_video(data[:HEAD], "")
+            case Path() as path:
+                return is_video(_head(path), path.suffix)
+            case _:
+                return False
+
     def read(self) -> bytes | Image.Image | UInt8:
         """The file's bytes, or the picture in memory. Raises ImageError when there is nothing to read."""
         match self.content:
@@ -63,8 +76,14 @@ class Source:
                 return content
 
 
-def sha256(content: bytes | Image.Image | UInt8) -> str | None:
-    """SHA-256 of a file's bytes in hexadecimal digits; None for pixels in memory, which have no file."""
+def sha256(content: Path | bytes | Image.Image | UInt8) -> str | None:
+    """SHA-256 of a file or its bytes in hexadecimal digits; None for pixels in memory, and a file that is not there."""
+    if isinstance(content, Path):
+        try:
+            with content.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            return None
     return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else None
 
 
@@ -91,18 +110,19 @@ class Collection:
     sources: list[Source] = field(default_factory=list)
     """In the order of the arguments; in a folder by name, its files before its subfolders. No file twice."""
     skipped: int = 0
-    """Files in folders that are left out: no picture's suffix, hidden, no regular file, or a link out of the folder."""
+    """Files in folders that are left out: another suffix, hidden, no regular file, or a link out of the folder."""
     empty_folders: list[str] = field(default_factory=list)
-    """Folders that were named and hold no picture."""
+    """Folders that were named and hold neither picture nor video."""
 
 
 def collect(arguments: Sequence[str], stdin: BinaryIO | None = None) -> Collection:
     """Expand the PATH arguments of a command.
 
-    A file that is named is always tried, whatever its suffix; a folder is searched for files with a picture's suffix,
-    hidden ones and links that lead out of it left aside; a pattern (`*`, `?`, `[...]`, `**`) that no file bears as its
-    name stands for its matches, `-` for one picture's bytes on `stdin`. What does not exist becomes a Source that
-    fails when it is read. Raises UsageError when no argument is given, or `-` and nothing is piped in.
+    A file that is named is always tried, whatever its suffix; a folder is searched for files with a picture's or a
+    video's suffix, hidden ones and links that lead out of it left aside; a pattern (`*`, `?`, `[...]`, `**`) that no
+    file bears as its name stands for its matches, `-` for the bytes of one picture or video on `stdin`. What does not
+    exist becomes a Source that fails when it is read. Raises UsageError when no argument is given, or `-` and nothing
+    is piped in.
     """
     if not arguments:
         raise UsageError("name at least one file, folder or pattern, or - for a picture from a pipe")
@@ -132,26 +152,26 @@ def collect(arguments: Sequence[str], stdin: BinaryIO | None = None) -> Collecti
 
 
 def _expand(path: str, found: Collection, add: Callable[[str, Source], bool]) -> None:
-    """Add a file, or the pictures of a folder."""
+    """Add a file, or the pictures and videos of a folder."""
     if not os.path.isdir(path):
         add(os.path.realpath(path), Source(path, Path(path)))
         return
-    any_picture = False
+    anything = False
     root = os.path.realpath(path)
     for file in _walk(path):
         if isinstance(file, OSError):
             folder = os.fspath(file.filename)
             add(folder, Source(folder, ImageError(f"{folder}: cannot list this folder ({file.strerror})")))
-            any_picture = True
+            anything = True
             continue
         real = os.path.realpath(file)
         inside = os.path.commonpath([root, real]) == root
-        if inside and Path(file).suffix.lower() in PICTURE_SUFFIXES and _may_be_picture(file):
+        if inside and Path(file).suffix.lower() in _SUFFIXES and _may_be_opened(file):
             add(real, Source(file, Path(file)))
-            any_picture = True
+            anything = True
         else:
             found.skipped += 1
-    if not any_picture:
+    if not anything:
         found.empty_folders.append(path)
 
 
@@ -166,7 +186,7 @@ def _walk(folder: str) -> Iterator[str | OSError]:
     yield from errors
 
 
-def _may_be_picture(path: str) -> bool:
+def _may_be_opened(path: str) -> bool:
     """Whether a file found in a folder is to be opened: not hidden, and a regular file or a link without an end."""
     if os.path.basename(path).startswith("."):
         return False
@@ -187,6 +207,17 @@ def _as_file(picture: Image.Image, label: str) -> bytes:
     return file.getvalue()
 
 
+def _head(path: Path) -> bytes:
+    """The file's first bytes; none of what is no regular file, or cannot be read: reading it as a picture says why."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except (OSError, ValueError):  # ValueError: a null byte in the path
+        return b""
+
+
 def _read(path: Path, label: str) -> bytes:
     try:
         with path.open("rb") as file:
@@ -201,7 +232,7 @@ def _read(path: Path, label: str) -> bytes:
 def _read_pipe(stdin: BinaryIO | None) -> bytes | ImageError:
     if stdin is None or stdin.isatty():
         raise UsageError(
-            "- reads one picture from a pipe, and nothing is piped in: try  tristream predict - < photo.jpg"
+            "- reads one picture or video from a pipe, and nothing is piped in: try  tristream predict - < photo.jpg"
         )
     data = stdin.read(MAX_BYTES + 1)
     return data if len(data) <= MAX_BYTES else ImageError(f"-: larger than {MAX_BYTES >> 20} MiB; not read further")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
-from tristream.data.readers.walk import SPLIT_FOLDERS, is_picture, is_text, walk
+from tristream.data.readers.walk import SPLIT_FOLDERS, is_picture, is_text, is_video, walk
 from tristream.errors import ManifestError
 
 LABEL_FOLDERS = {
@@ -44,6 +46,8 @@ class FolderReader(Reader):
     their neighbours are (LSUN has a class "train").
     """
 
+    media: Literal["pictures", "videos"] = Field("pictures", description="videos: those in place of pictures")
+
     layout = Layout(
         title="Folders named real and fake",
         trees=(
@@ -65,19 +69,20 @@ class FolderReader(Reader):
         skipped: Counter[str] = Counter()
         unreadable = dict[str, str]()
         labelled = []
+        is_wanted, noun = (is_picture, "picture") if self.media == "pictures" else (is_video, "video")
         for path, is_linked_folder in walk(root):
             if is_linked_folder:
                 skipped["folder behind a link"] += 1
-            elif not is_picture(path):
-                skipped[f"no picture ({path.suffix.lower() or 'no suffix'})"] += 1
+            elif not is_wanted(path):
+                skipped[f"no {noun} ({path.suffix.lower() or 'no suffix'})"] += 1
             elif not _labels(path):
-                skipped["picture outside the label folders"] += 1
+                skipped[f"{noun} outside the label folders"] += 1
             elif not is_text(path):
                 unreadable[str(path).encode(errors="backslashreplace").decode()] = "its name is not UTF-8; rename it"
             else:
                 labelled.append(path)
         if not labelled:
-            raise ManifestError(f"{root}: no picture below a folder named {', '.join(LABEL_FOLDERS)}")
+            raise ManifestError(f"{root}: no {noun} below a folder named {', '.join(LABEL_FOLDERS)}")
         places = _places(labelled)
         table = table_of(_row(path, places[path.parent]) for path in labelled)
         if not table["class"].any():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from tristream.images.decode import PICTURE_SUFFIXES
+from tristream.images.video import VIDEO_SUFFIXES
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -38,6 +39,11 @@ def pictures(root: Path, folder: str = ".") -> Iterator[PurePosixPath]:
 def is_picture(path: PurePosixPath) -> bool:
     """By its suffix."""
     return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def is_video(path: PurePosixPath) -> bool:
+    """By its suffix."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def is_text(path: PurePosixPath) -> bool:
