@@ -32,12 +32,12 @@ def test_a_drawn_face_is_found_where_it_is(detector: FaceDetector) -> None:
     assert 70 < face.width < 130
 
 
-@pytest.mark.parametrize("side", [600, 2400])
-def test_places_are_in_px_of_the_picture_however_large_it_is(detector: FaceDetector, side: int) -> None:
-    """Shrunk to 320 px and, where the face is small, to 640 px."""
-    face = detector.largest(scene((side // 2, side // 2), face=side // 6, size=(side, side)))
+@pytest.mark.parametrize(("side", "size"), [(600, 100), (2400, 400), (1280, 100)])
+def test_places_are_in_px_of_the_picture_however_large_it_is(detector: FaceDetector, side: int, size: int) -> None:
+    """The last is so small that the first look, at 320 px, does not show it."""
+    face = detector.largest(scene((side // 2, side // 2), face=size, size=(side, side)))
     assert face is not None
-    assert face.left + face.width / 2 == pytest.approx(side * (0.5 + 1 / 12), rel=0.04)
+    assert face.left + face.width / 2 == pytest.approx((side + size) / 2, rel=0.04)
 
 
 def test_a_picture_without_a_face_has_none(detector: FaceDetector) -> None:

@@ -74,6 +74,22 @@ def test_jumping_gives_what_decoding_everything_gives(clip: Path) -> None:
         assert shown(clip, lambda c, wanted=indices: wanted) == [everything[i] for i in indices]  # type: ignore[misc]
 
 
+def test_what_lies_before_the_last_key_frame_is_not_decoded(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key frames at 0, 8, 16 and 24."""
+    decoded: list[int] = []
+    inner = video.Clip._decoded
+
+    def counted(self: video.Clip, pts: int) -> object:
+        for frame in inner(self, pts):
+            decoded.append(video._stamp(frame))
+            yield frame
+
+    with open_clip(clip) as opened:
+        monkeypatch.setattr(video.Clip, "_decoded", counted)
+        list(opened.frames([1, 26]))
+    assert len(decoded) == 5, "0 and 1, then 24 to 26"
+
+
 def test_a_file_and_its_bytes_are_read_alike(clip: Path) -> None:
     assert shown(clip.read_bytes(), lambda c: c.spread(4)) == shown(clip, lambda c: c.spread(4))
 
@@ -187,6 +203,26 @@ def test_what_is_no_clip_is_refused_in_words(tmp_path: Path, clip: Path) -> None
     place = damaged.find(b"moov")
     damaged[place + 4 :] = bytes(len(damaged) - place - 4)
     assert refusal(bytes(damaged)).startswith("video: ")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".m2ts"])
+def test_damaged_bytes_end_in_frames_or_in_an_image_error(tmp_path: Path, suffix: str) -> None:
+    data = write_clip(tmp_path / f"clip{suffix}", grey(*GREYS[:12])).read_bytes()
+    outcomes = set()
+    for seed in range(25):
+        rng, damaged = np.random.default_rng(seed), np.frombuffer(data, np.uint8).copy()
+        places = rng.integers(0, len(data), 20)
+        damaged[places] = rng.integers(0, 256, 20)
+        try:
+            with open_clip(damaged.tobytes()) as opened:
+                outcomes.add(len(list(opened.frames(opened.spread(5)))) > 0)
+        except ImageError:
+            outcomes.add(False)
+    assert False in outcomes
+
+
+def test_a_codec_that_nobody_knows_is_refused(clip: Path) -> None:
+    assert "a codec that FFmpeg does not know" in refusal(clip.read_bytes().replace(b"avc1", b"zzzz"))
 
 
 def test_a_playlist_opens_nothing_else(tmp_path: Path, clip: Path) -> None:

@@ -27,7 +27,9 @@ def frames(
     face_model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Another face detector: .onnx of the YuNet family.", show_default="YuNet, 2023"
+            metavar="FILE",
+            help="Another face detector, for --faces: .onnx of the YuNet family.",
+            show_default="YuNet, 2023",
         ),
     ] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Go on with an incomplete data set.")] = False,

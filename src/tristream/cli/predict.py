@@ -92,7 +92,9 @@ def predict(
     face_model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Another face detector: .onnx of the YuNet family.", show_default="YuNet, 2023"
+            metavar="FILE",
+            help="Another face detector, for --faces: .onnx of the YuNet family.",
+            show_default="YuNet, 2023",
         ),
     ] = None,
     timeline: Annotated[

@@ -36,7 +36,8 @@ VIDEO_SUFFIXES: frozenset[str] = frozenset(
 """Lower-case suffixes by which a folder is searched for videos; what a file is, its bytes say."""
 
 _CONTAINERS = {
-    "mov": rb".{4}(ftyp(?!crx)|moov|mdat|wide|free|skip|pnot)",  # crx: a camera's raw file
+    # crx: a camera's raw file; the other brands are those of pictures, which FFmpeg would decode, too
+    "mov": rb".{4}(ftyp(?!crx|.{0,56}(?:mif1|msf1|miaf|heic|heix|avif))|moov|mdat|wide|free|skip|pnot)",
     "matroska": rb"\x1aE\xdf\xa3",
     "avi": rb"RIFF.{4}AVI ",
     "mpegts": rb"(.{4})?G.{187}(.{4})?G.{187}",
@@ -114,15 +115,14 @@ def open_clip(source: Path | bytes, name: str | None = None, *, max_pixels: int 
     except ImportError:
         raise ImageError(f"{name}: {MissingExtraError('reading a video', 'video')}") from None
     with _stream(source, name) as stream:
-        kind = _sniff(stream, name)
-        _refuse_truncated(stream, kind, name)
-        try:
-            with av.open(stream, "r", format=kind, metadata_errors="replace", buffer_size=1 << 18) as container:
-                yield Clip(container, _NAMES[kind], name, max_pixels)
-        except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
-            raise ImageError(
-                f"{name}: damaged or truncated {_NAMES[kind]} ({error}); download it again, or save it anew"
-            ) from error
+        with _diagnosed(name):
+            kind = _sniff(stream, name)
+            _refuse_truncated(stream, kind, name)
+            container = av.open(stream, "r", format=kind, metadata_errors="replace", buffer_size=1 << 18)
+        with container:
+            with _diagnosed(name):
+                clip = Clip(container, _NAMES[kind], name, max_pixels)
+            yield clip
 
 
 class Clip:
@@ -185,7 +185,8 @@ class Clip:
             wanted = self._pts[index]
             if self._key_before(wanted) > last:
                 decoded = self._decoded(wanted)
-            frame = next((frame for frame in decoded if _stamp(frame) >= wanted), None)
+            with _diagnosed(self.name):
+                frame = next((frame for frame in decoded if _stamp(frame) >= wanted), None)
             if frame is None or frame.is_corrupt:
                 what = "ends before" if frame is None else "is damaged at"
                 raise ImageError(f"{self.name}: {what} its frame at {self.times_s[index]:.2f} s; download it again")
@@ -214,6 +215,8 @@ class Clip:
 
         streams = self._container.streams
         for stream in streams.video:
+            if stream.codec_context is None:  # whatever PyAV's types say
+                raise ImageError(f"{self.name}: an {kind} file of a codec that FFmpeg does not know; save it anew")
             if not stream.disposition & Disposition.attached_pic:
                 return stream
         others = ", ".join(sorted({stream.type for stream in streams})) or "nothing"
@@ -247,6 +250,22 @@ class Clip:
                 f"{self.name}: frames of {width} x {height} pixels, more than the limit of {self._max_pixels:,}; "
                 "make the video smaller"
             )
+
+
+@contextmanager
+def _diagnosed(name: str) -> Iterator[None]:
+    """What FFmpeg or the disk raises becomes an ImageError."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(
+            f"{name}: a damaged or unusual video ({reason}); download it again, or save it anew"
+        ) from error
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror}); check the disk or the connection") from error
 
 
 def _stamp(frame: av.VideoFrame) -> int:
