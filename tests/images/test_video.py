@@ -267,6 +267,11 @@ def test_impossible_wishes(clip: Path) -> None:
     ("head", "suffix", "answer"),
     [
         (b"\0\0\0\x18ftypisom", "", True),
+        (b"\0\0\0\x18ftypXXXX\0\0\0\0junkmp42", "", True),
+        (b"\0\0\0\x18ftypXXXX\0\0\0\0mifheixm", "", False),
+        (b"\0\0\2\xe1mdat\0\0\0\0", "", False),
+        (b"\0\0\2\xe1mdat\0\0\0\0", ".mov", True),
+        (b"\0\0\0\x18ftypXXXX\0\0\0\0mifheixm", ".mp4", True),
         (b"\0\0\0\x18ftypheic", ".mp4", False),
         (b"\0\0\0\x18ftypcrx ", "", False),
         (b"\xff\xd8\xff\xe0", ".mp4", False),

@@ -37,7 +37,7 @@ VIDEO_SUFFIXES: frozenset[str] = frozenset(
 
 _CONTAINERS = {
     # crx: a camera's raw file; the other brands are those of pictures, which FFmpeg would decode, too
-    "mov": rb".{4}(ftyp(?!crx|.{0,56}(?:mif1|msf1|miaf|heic|heix|avif))|moov|mdat|wide|free|skip|pnot)",
+    "mov": rb".{4}(ftyp(?!crx)|moov|mdat|wide|free|skip|pnot)",  # crx: a camera's raw file
     "matroska": rb"\x1aE\xdf\xa3",
     "avi": rb"RIFF.{4}AVI ",
     "mpegts": rb"(.{4})?G.{187}(.{4})?G.{187}",
@@ -49,6 +49,8 @@ _CONTAINERS = {
 """FFmpeg's name of each container, and how its files start."""
 _NAMES = {"mov": "MP4 or MOV", "matroska": "MKV or WebM", "avi": "AVI", "mpegts": "MPEG-TS", "mpeg": "MPEG",
           "flv": "FLV", "asf": "WMV", "ogg": "Ogg"}  # fmt: skip
+_BRANDS = re.compile(rb"isom|iso\d|mp4\d|avc1|dash|qt  |3g[p2].|M4V.|MSNV|f4v |mmp4")
+"""Of a video in an `ftyp` box, where no suffix says so: FFmpeg also opens a HEIC picture whose start is damaged."""
 HEAD = 512
 """Bytes from the start of a file that tell what it is."""
 
@@ -98,7 +100,12 @@ def container_of(head: bytes) -> str | None:
 
 def is_video(head: bytes, suffix: str) -> bool:
     """Whether a file is to be read as a video: its first HEAD bytes say so, or they say nothing and its suffix does."""
-    return container_of(head) is not None or (picture_format(head) is None and suffix.lower() in VIDEO_SUFFIXES)
+    if picture_format(head) is not None or suffix.lower() in VIDEO_SUFFIXES:
+        return picture_format(head) is None
+    if container_of(head) != "mov":
+        return container_of(head) is not None
+    brands = head[8 : int.from_bytes(head[:4], "big")] if head[4:8] == b"ftyp" else b""
+    return any(_BRANDS.match(brands, place) for place in range(0, len(brands), 4))
 
 
 @contextmanager
@@ -261,9 +268,7 @@ def _diagnosed(name: str) -> Iterator[None]:
         yield
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(
-            f"{name}: a damaged or unusual video ({reason}); download it again, or save it anew"
-        ) from error
+        raise ImageError(f"{name}: a damaged or unusual video ({reason}); download it again") from error
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror}); check the disk or the connection") from error
 
@@ -297,9 +302,7 @@ def _sniff(stream: BinaryIO, name: str) -> str:
         raise ImageError(f"{name}: empty file (0 bytes); download it again")
     if kind := container_of(head):
         return kind
-    what = picture_format(head)
-    starts = f"a {what} picture" if what else f"it starts with {head[:8]!r}"
-    raise ImageError(f"{name}: not a video ({starts}); expected {', '.join(_NAMES.values())}")
+    raise ImageError(f"{name}: not a video (it starts with {head[:8]!r}); expected {', '.join(_NAMES.values())}")
 
 
 def _refuse_truncated(stream: BinaryIO, kind: str, name: str) -> None:
@@ -332,7 +335,7 @@ def _declared_size(stream: BinaryIO, kind: str, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length < 8 or not head[4:8].isalnum():  # 0: up to the end of the file; else something that was appended
+        if length < 8 or not head[4:8].isalnum():  # 0: up to the end of the file; else something appended
             break
         end += length
     return end
