@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tristream.cli.options import Device, Limit, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import ManifestError, UsageError, needs_extra
 
@@ -26,9 +27,7 @@ def ablate(
             show_default="the shipped detector, or the one retrained with all streams",
         ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")
-    ] = None,
+    split: Split = None,
     calibration_data: Annotated[
         Path | None,
         typer.Option(help="Manifest of the pictures to re-calibrate thresholds on.", show_default="that of --data"),
@@ -46,12 +45,9 @@ def ablate(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the config of --retrain; repeatable.")
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(help="At most so many pictures, balanced over classes and sources; recorded.", show_default="all"),
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    limit: Limit = None,
+    device: Device = "auto",
+    seed: Seed = 0,
 ) -> None:
     """Ablate streams: what each subset achieves, and the Shapley value of each stream. Goes on after a kill.
 

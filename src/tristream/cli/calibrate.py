@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tristream.cli.options import Device
 from tristream.cli.progress import progress_bar
 from tristream.errors import needs_extra
 
@@ -43,7 +44,7 @@ def calibrate(
     half: Annotated[
         bool, typer.Option("--half", help="Store weights in half precision (norms and mask stay float32).")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Calibrate a checkpoint: Platt scaling at even odds, the logits from which verdict thresholds are read, and how
     far from the training pictures is too far to judge.

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tristream.cli.options import Seed
 from tristream.errors import needs_extra
 
 
@@ -24,7 +25,7 @@ def compare(
         list[Path], typer.Argument(metavar="RUN_A RUN_B [RUN]...", help="Folders that `evaluate` and its like wrote.")
     ],
     format: Annotated[Format, typer.Option("--format")] = Format.TABLE,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    seed: Seed = 0,
     resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the bootstrap.")] = 1000,
 ) -> None:
     """Compare detectors on the same pictures: the first run minus each other one, with paired intervals and p-values.

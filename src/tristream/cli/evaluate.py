@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tristream.cli.options import Device, Limit, RunFolder, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import UsageError, needs_extra
 
@@ -21,9 +22,7 @@ def evaluate(
     data: Annotated[
         Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet); for a suite, the folder of its manifests.")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")
-    ],
+    out: RunFolder,
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(
@@ -33,9 +32,7 @@ def evaluate(
             help="A .safetensors checkpoint, or an exported .onnx file; for a suite repeatable.",
         ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")
-    ] = None,
+    split: Split = None,
     condition: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,10 +48,7 @@ def evaluate(
             "--suite", help="views (three of the same pictures), in-distribution, ood, cross-dataset, cross-generator."
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(help="At most so many pictures, balanced over classes and sources; recorded.", show_default="all"),
-    ] = None,
+    limit: Limit = None,
     matched_by: Annotated[
         str | None,
         typer.Option(
@@ -63,9 +57,9 @@ def evaluate(
             show_default="the group",
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[str, typer.Option("--precision", help="32 or bf16 (faster, approximate; recorded).")] = "32",
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Evaluate a detector: AUROC and more, overall, per generator and per photo source, with n and 95 % intervals.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tristream.cli.facts import print_facts
+from tristream.cli.options import Device
 from tristream.cli.progress import progress_bar
 from tristream.errors import needs_extra
 
@@ -38,7 +39,7 @@ def reproduce(
         float | None,
         typer.Option(min=0, help="Largest change of a logit.", show_default="0.001 at precision 32, 0.25 at bf16"),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     format: Annotated[Format, typer.Option("--format", help="What goes to standard output.")] = Format.TEXT,
 ) -> None:
     """Score a recorded run again and compare: the same pictures, split, conditions and precision.

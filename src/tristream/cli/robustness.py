@@ -10,15 +10,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tristream.cli.options import Device, Limit, RunFolder, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import needs_extra
 
 
 def robustness(
     data: Annotated[Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet).")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")
-    ],
+    out: RunFolder,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -28,9 +27,7 @@ def robustness(
             help="A .safetensors checkpoint, or an exported .onnx file.",
         ),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")
-    ] = None,
+    split: Split = None,
     family: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,12 +35,9 @@ def robustness(
             show_default="all",
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(help="At most so many pictures, balanced over classes and sources; recorded.", show_default="all"),
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 0,
+    limit: Limit = None,
+    device: Device = "auto",
+    seed: Seed = 0,
 ) -> None:
     """Measure robustness: every picture, real and fake alike, perturbed before it is resized. Goes on after a kill.
 

@@ -1,0 +1,23 @@
+"""Options that several commands share, so that each reads the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the bootstrap.")]
+Split = Annotated[
+    str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", help="At most so many pictures, balanced over classes and sources; recorded.", show_default="all"
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder for predictions.parquet, metrics.json and record.json.")
+]
