@@ -40,18 +40,27 @@ def markdown_report(title: str, introduction: str, tables: Iterable[Table]) -> s
     return f"# {markdown(title)}\n\n{markdown(introduction)}\n\n" + "\n".join(map(_markdown_table, tables))
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_rows(table: Table) -> list[str]:
+    """The lines of a table, then its notes and footnotes, without a heading."""
     laid_out = lay_out(table)
     header = [markdown(name) for name in (*table.labels, *table.columns)]
     rule = ["---"] * len(table.labels) + ["---:"] * len(table.columns)
-    lines = [f"## {markdown(f'{table.title}: {table.pictures}')}", ""]
-    lines += ["| " + " | ".join(cells) + " |" for cells in (header, rule)]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule)]
     lines += ["| " + " | ".join(map(_markdown_cell, line)) + " |" for line in laid_out.lines]
     notes = [f"<sup>{number}</sup> {markdown(text)}" for number, text in enumerate(laid_out.footnotes, 1)]
-    lines += ["", *(f"{note}  " for note in (*map(markdown, table.notes), *notes)), ""]
-    if table.runs:
-        lines += ["Made from:", "", *(f"- {markdown(r.described)}: {_code(r.record.command)}" for r in table.runs), ""]
-    return "\n".join(lines)
+    return [*lines, "", *(f"{note}  " for note in (*map(markdown, table.notes), *notes)), ""]
+
+
+def markdown_runs(table: Table) -> list[str]:
+    """The runs that a table was made from, each with its command."""
+    if not table.runs:
+        return []
+    return ["Made from:", "", *(f"- {markdown(run.described)}: {_code(run.record.command)}" for run in table.runs), ""]
+
+
+def _markdown_table(table: Table) -> str:
+    heading = f"## {markdown(f'{table.title}: {table.pictures}')}"
+    return "\n".join([heading, "", *markdown_rows(table), *markdown_runs(table)])
 
 
 def _markdown_cell(text: Text) -> str:

@@ -1,0 +1,122 @@
+"""The README's tables and figure are in step with records and code; planted records fill each kind of table."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.report.planted import MASKED, PERTURBED, plant_run
+from tristream.errors import UsageError
+
+ROOT = Path(__file__).parents[1]
+ATTACKED = {
+    "delivered": {"factor": 1.0},
+    "pgd-8": {"factor": 0.1, "description": "", "family": "attack", "parameters": {"epsilon": "8/255"}},
+}
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The tool, with an empty folder of results and a document of its own."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import readme_tables
+
+    monkeypatch.setattr(readme_tables, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(readme_tables, "DOCUMENTS", (tmp_path / "README.md",))
+    return readme_tables
+
+
+def lines(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
+
+
+def status(module: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["tool", *words])
+    with pytest.raises(SystemExit) as exit_:
+        module.main()
+    return exit_.value.code
+
+
+@pytest.mark.parametrize("tool", ["readme_tables", "architecture_figure"])
+def test_what_is_committed_is_what_the_tool_makes(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    assert status(__import__(tool), monkeypatch, "--check") == 0
+
+
+def test_every_table_has_a_place(tables: ModuleType) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs/measured.md")]
+    assert sorted(name for text in texts for _, name, _ in tables.MARKED.findall(text)) == sorted(tables.TABLES)
+    assert sum(text.count("<!-- table:") for text in texts) == len(tables.TABLES), "each is closed"
+
+
+def test_what_was_not_run_is_a_line_or_a_dash(tables: ModuleType) -> None:
+    empty = {name: make() for name, make in tables.TABLES.items()}
+    assert set(lines(empty.pop("baselines"))[2][1:]) == {"—"}
+    assert all(
+        re.fullmatch(r"Not run yet: `python tools/protocol.py .* --steps \S+` makes.*\n", t) for t in empty.values()
+    )
+
+
+def test_planted_records_fill_the_tables(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = tmp_path / "results"
+    for row in ("shipped", "xception"):
+        detector = {"initialisation": "ImageNet", "streams": ["spatial", "frequency"]}
+        plant_run(results / row / "corpus-test", row, detector=detector)
+        plant_run(results / row / "robustness", row, conditions=PERTURBED)
+    planted = plant_run(results / "shipped/unseen", "shipped", pictures="unseen/index.csv")
+    plant_run(results / "shipped/masked", "shipped", conditions=MASKED)
+    plant_run(results / "shipped/attack", "shipped", conditions=ATTACKED)
+    for streams in ("spatial", "frequency", "spatial+frequency"):
+        plant_run(results / "multistream/retrained" / streams / "evaluation", f"multistream-{streams}",
+                  detector={"streams": streams.split("+")})  # fmt: skip
+
+    rows = {cells[0]: cells[1:] for cells in lines(tables.TABLES["baselines"]())[2:]}
+    assert list(rows) == [
+        name if name in ("tristream, as shipped", "Xception") else f"{name}<sup>1</sup>"
+        for name in tables.DETECTORS.values()
+    ]
+    start, *figures = rows["tristream, as shipped"]
+    unseen = planted.conditions["alike"].overall.figures["auroc"]
+    assert (start, figures[3]) == ("ImageNet", f"{unseen.value:.3f} [{unseen.low:.3f}, {unseen.high:.3f}]")
+    assert rows["Xception"][3:] == ["—", "—"]
+    assert "corpus test split: 28 real, 28 fake" in tables.TABLES["baselines"]()
+
+    assert [cells[:2] for cells in lines(tables.TABLES["robustness"]())] == [
+        ["perturbation", "setting"], ["---", "---"], ["none", "as delivered"], ["jpeg", "quality 30"],
+    ]  # fmt: skip
+    assert len(lines(tables.TABLES["robustness-whole"]())) == 2 + 3
+    assert [len(cells) for cells in lines(tables.TABLES["masked"]())] == [4] * 5, "streams, n, n, AUROC"
+    assert [len(cells) for cells in lines(tables.TABLES["masked-whole"]())] == [5] * 5
+    assert len(lines(tables.TABLES["retrained"]())) == 2 + 3 * 2
+    assert "epsilon 8/255" in tables.TABLES["attacks"]()
+    assert "tristream evaluate --checkpoint shipped.safetensors" in tables.TABLES["attacks-whole"]()
+
+    document = tmp_path / "README.md"
+    document.write_text("# T\n<!-- table: baselines -->\nold\n<!-- end of table -->\nkept\n", encoding="utf-8")
+    assert status(tables, monkeypatch, "--check") == "README.md: out of date; run python tools/readme_tables.py"
+    assert (status(tables, monkeypatch), status(tables, monkeypatch, "--check")) == (0, 0)
+    text = document.read_text(encoding="utf-8")
+    assert "| Xception | ImageNet |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- end of table -->\nkept\n")
+
+
+def test_other_pictures_are_never_in_one_table(tables: ModuleType, tmp_path: Path) -> None:
+    plant_run(tmp_path / "results/shipped/unseen", "shipped")
+    plant_run(tmp_path / "results/xception/unseen", "xception", pictures="other/index.csv")
+    with pytest.raises(UsageError, match="unseen: not the same pictures"):
+        tables.TABLES["baselines"]()
+    whole = tables.TABLES["unseen"]()
+    assert "set/index.csv, split test:" in whole
+    assert "other/index.csv, split test:" in whole
+
+
+def test_the_figure_is_small_and_its_text_is_text() -> None:
+    figure = (ROOT / "docs/figures/architecture.svg").read_text(encoding="utf-8")
+    assert len(figure.encode()) < 30_000
+    assert all(f">{words}</text>" in figure for words in ("rfft2", "irfft2", "learnable mask", "attention", "verdict"))
+    assert "prefers-color-scheme: dark" in figure

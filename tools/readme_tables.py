@@ -1,0 +1,182 @@
+"""Puts the measured tables into README.md and docs/measured.md, by the functions of `tristream report`, from records.
+
+usage: python tools/readme_tables.py [--check]      --check writes nothing and fails when a document is out of date
+
+What stands between `<!-- table: NAME -->` and `<!-- end of table -->` is replaced by the table of that name in TABLES.
+The README's are compact: AUROC alone, the worst severity of each perturbation, no footnotes on papers; docs/measured.md
+has all. Rows are those of tools/protocol.py, whether they have been run or not; a missing figure is a dash.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from protocol_rows import ROWS
+
+from tristream.errors import UsageError
+from tristream.evaluation.figures import Figure
+from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
+from tristream.report.attacks import attack_table
+from tristream.report.contents import gap_table, overall_table, perturbations, robustness_table, view_name
+from tristream.report.formats import markdown, markdown_rows, markdown_runs
+from tristream.report.runs import Entry, PictureSet, arrange, find_runs
+from tristream.report.table import DASH, Cell, Row, Table, cell_of, of_all
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "measured.md")
+PROTOCOL = "python tools/protocol.py --data CORPUS --unseen UNSEEN"
+
+DETECTORS = {name: row.words for name, row in ROWS.items()} | {"lone-lite0": "EfficientNet-Lite0 alone"}
+SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
+VIEWS = ("delivered", "alike")
+OF_SEVERAL = ("retrained",)
+"""Places where a row has several detectors, one for each subset of its streams."""
+MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def sets_of(place: str) -> list[PictureSet]:
+    """The records results/<row>/`place`, by the pictures that were scored; each row is an entry, by its name there."""
+    folders = {name: RESULTS / name / place for name in DETECTORS}
+    runs = {name: find_runs([folder]) for name, folder in folders.items() if folder.is_dir()}
+    sets = arrange(run for of_row in runs.values() for run in of_row)
+    if place in OF_SEVERAL:
+        return sets
+    rows = {run: name for name, of_row in runs.items() for run in of_row}
+    return [
+        PictureSet(found.title, tuple(replace(e, name=DETECTORS[rows[e.runs[0]]]) for e in found.entries))
+        for found in sets
+    ]
+
+
+def tables_of(place: str, make: Callable[[PictureSet], Table]) -> list[Table]:
+    """A table of the report for each set of pictures; none where nothing that it needs was recorded."""
+    return [table for pictures in sets_of(place) if (table := make(pictures)).rows]
+
+
+def pictures_of(place: str) -> PictureSet | None:
+    """The one set of pictures of a place. Raises UsageError for several: their figures do not belong into one table."""
+    sets = sets_of(place)
+    if len(sets) > 1:
+        raise UsageError(f"results/*/{place}: not the same pictures ({'; '.join(found.title for found in sets)})")
+    return sets[0] if sets else None
+
+
+def baselines() -> str:
+    """AUROC of every row on both sets, as delivered and with everything alike."""
+    found = {place: pictures_of(place) for place in SETS}
+    rows = []
+    for words in DETECTORS.values():
+        entries = [None if pictures is None else pictures.find(words) for pictures in found.values()]
+        there = [entry for entry in entries if entry is not None]
+        start = (there[0].detector.initialisation or "not recorded") if there else DASH
+        cells = tuple(_auroc(entry, view) for entry in entries for view in VIEWS)
+        rows.append(Row((words, start), cells, () if there else ("not run yet",)))
+    columns = tuple(f"{words}, {view_name(view)}" for words in SETS.values() for view in VIEWS)
+    counted = [f"{SETS[place]}: {_counts(pictures)}" for place, pictures in found.items()]
+    notes = (f"AUROC with its 95 % interval over groups of pictures; {'; '.join(counted)}.",)
+    table = Table("baselines", "", "", ("detector", "starts from"), columns, tuple(rows), (), notes)
+    return shown([table], "train,evaluate", *SETS)
+
+
+def _auroc(entry: Entry | None, view: str) -> Cell:
+    """Without its n, which stands below the table."""
+    cell = Cell(Figure(), "auroc") if entry is None else cell_of(entry, view, "auroc", of_all("auroc"))
+    return replace(cell, n_real=None, n_fake=None)
+
+
+def _counts(pictures: PictureSet | None) -> str:
+    if pictures is None:
+        return "not run yet"
+    row = next(iter(pictures.runs[0].summary.conditions.values())).overall
+    return f"{row.n_real} real, {row.n_fake} fake"
+
+
+def robustness() -> str:
+    """AUROC of the rows that were run, as delivered and at the worst severity of each perturbation."""
+    return shown(tables_of("robustness", _worst), "robustness", "robustness")
+
+
+def _worst(pictures: PictureSet) -> Table:
+    table, conditions = robustness_table(pictures), perturbations(pictures).values()
+    if not table.rows:
+        return table
+    last = {condition.family: position for position, condition in enumerate(conditions, 1)}
+    kept = [table.rows[position] for position in (0, *last.values())]
+    rows = tuple(replace(row, labels=(row.labels[0], *row.labels[2:])) for row in kept)  # without the severity
+    return replace(table, labels=(table.labels[0], *table.labels[2:]), rows=rows)
+
+
+def _aurocs(make: Callable[[PictureSet], Table]) -> Callable[[PictureSet], Table]:
+    """The same table with no other measure."""
+
+    def narrow(pictures: PictureSet) -> Table:
+        table = make(pictures)
+        kept = [position for position, name in enumerate(table.columns) if name.startswith("AUROC")]
+        rows = tuple(replace(row, cells=tuple(row.cells[k] for k in kept)) for row in table.rows)
+        return replace(table, columns=tuple(table.columns[k] for k in kept), rows=rows)
+
+    return narrow
+
+
+def shown(tables: list[Table], step: str, *places: str) -> str:
+    """Tables, and the commands behind them; one line where there are no records yet."""
+    if not tables:
+        return f"Not run yet: `{PROTOCOL} --steps {step}` makes the records.\n"
+    folders = " ".join(f"results/*/{place}" for place in places)
+    command = f"Records: `{PROTOCOL} --steps {step}`. Every figure: `tristream report {folders}`."
+    lines = []
+    for table in tables:
+        lines += [f"{markdown(table.pictures)}:", ""] if len(tables) > 1 else []
+        lines += markdown_rows(table)
+    return "\n".join([*lines, command, ""])
+
+
+def whole(place: str, make: Callable[[PictureSet], Table], step: str) -> str:
+    """Tables as the report has them, with the runs that they were made from."""
+    tables = tables_of(place, make)
+    return "\n".join([shown(tables, step, place), *(line for table in tables for line in markdown_runs(table))])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "baselines": baselines,
+    "robustness": robustness,
+    "masked": lambda: shown(tables_of("masked", _aurocs(masked_table)), "ablate", "masked"),
+    "retrained": lambda: shown(tables_of("retrained", _aurocs(retrained_table)), "retrain", "retrained"),
+    "attacks": lambda: shown(tables_of("attack", attack_table), "attack", "attack"),
+    "corpus-test": lambda: whole("corpus-test", overall_table, "train,evaluate"),
+    "unseen": lambda: whole("unseen", overall_table, "train,evaluate"),
+    "gap-corpus-test": lambda: whole("corpus-test", gap_table, "evaluate"),
+    "gap-unseen": lambda: whole("unseen", gap_table, "evaluate"),
+    "robustness-whole": lambda: whole("robustness", robustness_table, "robustness"),
+    "masked-whole": lambda: whole("masked", masked_table, "ablate"),
+    "shapley-masked": lambda: whole("masked", shares_table, "ablate"),
+    "retrained-whole": lambda: whole("retrained", retrained_table, "retrain"),
+    "shapley-retrained": lambda: whole("retrained", retrained_shares_table, "retrain"),
+    "attacks-whole": lambda: whole("attack", attack_table, "attack"),
+}
+
+
+def filled(text: str) -> str:
+    """A document with every table between its markers as the records have it."""
+    return MARKED.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]().rstrip()}\n\n{match[3]}", text)
+
+
+def main() -> None:
+    """Write the documents, or compare them."""
+    for path in DOCUMENTS:
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+        if "--check" not in sys.argv:
+            path.write_text(after, encoding="utf-8")
+        elif after != before:
+            sys.exit(f"{path.name}: out of date; run python tools/readme_tables.py")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
