@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tristream.cli.ablate import ablate
+from tristream.cli.attack import attack
 from tristream.cli.audit import audit
 from tristream.cli.benchmark import benchmark
 from tristream.cli.calibrate import calibrate
@@ -108,6 +109,7 @@ app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("evaluate")(evaluate)
 app.command("robustness")(robustness)
+app.command("attack")(attack)
 app.command("ablate")(ablate)
 app.command("compare")(compare)
 app.command("report")(report)

@@ -16,9 +16,11 @@ from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, UsageError
 from tristream.images import perturb
 from tristream.images.h264 import h264
+from tristream.images.preprocess import Preprocessing
 from tristream.registry import Registry
 
 UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
 Parameter = float | int | str
 
 
@@ -59,6 +61,19 @@ class ConditionRecord(StrictModel):
 
 
 @dataclass(frozen=True)
+class TreatedCrops:
+    """The crops of a picture, f32[N, 3, H, W] in [0, 1], before and after what a condition does to them."""
+
+    untouched: Float32
+    crops: Float32
+
+    def perturbation(self) -> tuple[float, float]:
+        """L2 and L-infinity norm of the difference, over all crops."""
+        moved = (self.crops.astype(np.float64) - self.untouched).ravel()
+        return float(np.linalg.norm(moved)), float(np.abs(moved).max())
+
+
+@dataclass(frozen=True)
 class Condition:
     """A treatment of decoded pixels, and the streams that take part."""
 
@@ -73,6 +88,19 @@ class Condition:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     streams: tuple[str, ...] | None = None
     """Only these take part, the others are masked at inference; None for all."""
+    on_crops: Callable[[Float32, PictureContext], Float32] | None = None
+    """f32[N, 3, H, W] in [0, 1] to the same: what happens after preprocessing, as in an attack; None: nothing."""
+    ids: frozenset[str] | None = None
+    """SHA-256 of the pictures that are scored; None for all."""
+
+    def of(self, manifest: Manifest) -> Manifest:
+        """The pictures that are scored."""
+        return manifest if self.ids is None else manifest.where(manifest.table["sha256"].isin(self.ids))
+
+    def crops(self, pixels: UInt8, context: PictureContext, preprocessing: Preprocessing) -> TreatedCrops:
+        """What is scored of a decoded picture, uint8[H, W, 3]. Raises ImageError where the treatment does."""
+        untouched = preprocessing.crops(self.apply(pixels, context))
+        return TreatedCrops(untouched, untouched if self.on_crops is None else self.on_crops(untouched, context))
 
     def record(self) -> ConditionRecord:
         """What of it is written into record.json."""

@@ -54,6 +54,9 @@ class Pictures:
     """From the pictures that the detector was trained on; NaN where it was not measured."""
     content_N: Strings
     """What matches fakes with reals: the column CONTENT, or the group where that is empty."""
+    perturbation_l2_N: Float64
+    """What an attack did to the crops, in [0, 1]; NaN where there was none."""
+    perturbation_linf_N: Float64
     failed_N: Bool
 
     def __getitem__(self, chosen: Bool | npt.NDArray[np.intp]) -> Pictures:
@@ -107,6 +110,8 @@ def read_conditions(predictions: pd.DataFrame) -> dict[str, Pictures]:
             logit_N=logit,
             probability_N=probability,
             distance_N=pd.to_numeric(table.get("distance", nowhere)).to_numpy(np.float64),
+            perturbation_l2_N=pd.to_numeric(table.get("perturbation_l2", nowhere)).to_numpy(np.float64),
+            perturbation_linf_N=pd.to_numeric(table.get("perturbation_linf", nowhere)).to_numpy(np.float64),
             failed_N=failed,
         )
     return conditions

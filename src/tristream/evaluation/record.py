@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,11 @@ def evaluate_opened(
     seed: int = 0,
     resamples: int = 1000,
     progress: Progress | None = None,
+    prepare: Callable[[], None] = lambda: None,
     command: str = "",
 ) -> Summary:
-    """As `evaluate_checkpoint`. recalibrated: by condition, in place of the stored one; more: for the record."""
+    """As `evaluate_checkpoint`. recalibrated: by condition, in place of the stored one; more: for the record; prepare:
+    as for `evaluate`."""
     metadata = opened.detector.metadata
     return evaluate(
         opened.detector.session,
@@ -163,6 +165,7 @@ def evaluate_opened(
         seed=seed,
         resamples=resamples,
         progress=progress,
+        prepare=prepare,
     )
 
 

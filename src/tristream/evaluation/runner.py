@@ -15,7 +15,7 @@ import pandas as pd
 
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, UsageError
-from tristream.evaluation.conditions import CONDITIONS, Condition, contexts_of, rehearse
+from tristream.evaluation.conditions import CONDITIONS, Condition, TreatedCrops, contexts_of, rehearse
 from tristream.evaluation.figures import CONTENT, Stored
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
@@ -35,6 +35,8 @@ VIEWS = ("delivered", "alike")
 
 VIDEO = "video"
 """Column of a manifest: which video a frame is of."""
+PERTURBATIONS = ("perturbation_l2", "perturbation_linf")
+"""Columns of predictions: norms of what a condition does to a picture's crops, in [0, 1]."""
 _KEPT_COLUMNS = ("path", "label", "generator", "source", "group", "split")
 _KEPT_IF_THERE = (CONTENT, VIDEO)
 
@@ -79,7 +81,8 @@ def score_manifest(
     """Score every picture once. A picture that cannot be decoded is a row with `error` and no logit.
 
     Returns one row per picture, in the manifest's order: id, path, label, generator, source, group, split, condition,
-    logit, probability (null without calibration), distance (null without a domain model), weight_<stream>, error.
+    logit, probability (null without calibration), distance (null without a domain model), weight_<stream>, error. Where
+    the condition changes crops, also perturbation_l2 and perturbation_linf: how far, over all crops of the picture.
     """
     (table,) = score_together(
         session, preprocessing, manifest, [condition], Fitted(calibration, domain),
@@ -108,9 +111,9 @@ def score_together(
     contexts = contexts_of(manifest)
     errors = [""] * count
 
-    def prepare(row: int) -> npt.NDArray[np.float32] | ImageError:
+    def prepare(row: int) -> TreatedCrops | ImageError:
         try:
-            return preprocessing.crops(first.apply(decode(manifest.file(row)).pixels, contexts[row]))
+            return first.crops(decode(manifest.file(row)).pixels, contexts[row], preprocessing)
         except ImageError as error:
             return error
 
@@ -123,9 +126,10 @@ def score_together(
             else:
                 readable.append((row, outcome))
         if readable:
-            scores = _scores(session, [crops for _, crops in readable], conditions, batch_size)
+            scores = _scores(session, [picture.crops for _, picture in readable], conditions, batch_size)
             for condition, kept, of_condition in zip(conditions, found, scores, strict=True):
                 kept.add([row for row, _ in readable], of_condition, fitted.domain_of(condition))
+                kept.perturbations |= {row: picture.perturbation() for row, picture in readable if first.on_crops}
         done += len(rows)
         if progress:
             progress(done, count)
@@ -152,6 +156,8 @@ class _Found:
         self._logits, self._distances = np.full(count, np.nan), np.full(count, np.nan)
         self._weights = np.full((count, len(streams)), np.nan)
         self._not_finite: dict[int, float] = {}
+        self.perturbations: dict[int, tuple[float, float]] = {}
+        """By row, where the condition changes crops."""
 
     def add(self, places: list[int], scores: Scores, domain: DomainModel | None) -> None:
         """Keep the scores of the pictures in these rows."""
@@ -174,6 +180,9 @@ class _Found:
         table["logit"] = self._logits
         table["probability"] = np.nan if calibration is None else calibration.probability(self._logits)
         table["distance"] = self._distances
+        if condition.on_crops is not None:
+            for place, name in enumerate(PERTURBATIONS):
+                table[name] = [self.perturbations.get(row, (np.nan, np.nan))[place] for row in range(len(table))]
         for column, name in enumerate(self._streams):
             table[f"weight_{name}"] = self._weights[:, column]
         table["error"] = [
@@ -198,12 +207,14 @@ def evaluate(
     batch_size: int = 16,
     workers: int = 2,
     progress: Progress | None = None,
+    prepare: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Score a manifest under each condition; write predictions.parquet, metrics.json, record.json and DONE into `out`.
 
     fitted: calibration and more of the detector. record: what identifies the run (command, checkpoint, data);
     conditions, counts and seed are added. What an earlier call with the same record has finished is read, not scored
-    again: the whole, or the conditions it got to. Raises ManifestError when `out` holds another run.
+    again: the whole, or the conditions it got to. prepare: called before anything is scored, once it is clear that the
+    folder is this run's and not finished. Raises ManifestError when `out` holds another run.
     """
     chosen = [CONDITIONS[condition] if isinstance(condition, str) else condition for condition in conditions]
     if len({condition.name for condition in chosen}) < len(chosen) or not chosen:
@@ -216,6 +227,7 @@ def evaluate(
     claim(out / "record.json", record)
     if (out / "DONE").is_file():
         return Summary.model_validate_json((out / "metrics.json").read_text(encoding="utf-8"))
+    prepare()
     tables = score_conditions(session, preprocessing, manifest, chosen, out, fitted,
                               batch_size=batch_size, workers=workers, progress=progress)  # fmt: skip
     predictions = pd.concat(tables, ignore_index=True)
@@ -228,6 +240,7 @@ def evaluate(
         distance_limit=stored.distance_limit,
         recalibrated={c.name: fitted.stored(c) for c in chosen if c.name in fitted.recalibrated},
         masked={c.name: c.streams for c in chosen if c.streams},
+        attacks=[c.name for c in chosen if c.on_crops],
         seed=seed,
         resamples=resamples,
     )
@@ -251,19 +264,22 @@ def score_conditions(
     progress: Progress | None = None,
 ) -> list[pd.DataFrame]:
     """A table per condition, each kept in `out` as soon as it is finished, and read from there when it is."""
+    pictures = {condition.name: condition.of(manifest) for condition in conditions}
     missing = [condition for condition in conditions if not _part(out, condition).is_file()]
-    before, total = len(conditions) - len(missing), len(conditions) * len(manifest)
+    total = sum(map(len, pictures.values()))
+    before = total - sum(len(pictures[condition.name]) for condition in missing)
 
     def report(done: int, _: int) -> None:
         if progress:
-            progress(before * len(manifest) + done * len(together), total)
+            progress(before + done * len(together), total)
 
     for together in _together(missing):
-        tables = score_together(session, preprocessing, manifest, together, fitted,
+        part = pictures[together[0].name]
+        tables = score_together(session, preprocessing, part, together, fitted,
                                 batch_size=batch_size, workers=workers, progress=report)  # fmt: skip
         for condition, table in zip(together, tables, strict=True):
             _write_parquet(table, _part(out, condition))
-        before += len(together)
+        before += len(part) * len(together)
     return [pd.read_parquet(_part(out, condition)) for condition in conditions]
 
 

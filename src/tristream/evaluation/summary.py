@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tristream.config import StrictModel
 from tristream.errors import UsageError
+from tristream.evaluation.attacked import Attacked, attacked
 from tristream.evaluation.figures import (
     LEVEL,
     MEASURES,
@@ -64,6 +65,8 @@ class ConditionSummary(StrictModel):
     """Whether these two thresholds hold here, None for want of a calibration included, and not those of the summary."""
     balanced_accuracy_threshold: float | None = None
     verdict_thresholds: Thresholds | None = None
+    attack: Attacked | None = None
+    """Against the same pictures as delivered; None where there was no attack."""
 
 
 class Summary(StrictModel):
@@ -108,6 +111,7 @@ def summarise(
     distance_limit: float | None = None,
     recalibrated: Mapping[str, Stored] | None = None,
     masked: Mapping[str, tuple[str, ...]] | None = None,
+    attacks: Collection[str] = (),
     seed: int = 0,
     resamples: int = 1000,
 ) -> Summary:
@@ -115,7 +119,8 @@ def summarise(
 
     balanced_accuracy_threshold: the logit stored with the detector, chosen on other pictures, or None;
     verdict_thresholds: where its verdicts begin, or None; distance_limit: of its domain model, or None. recalibrated:
-    by condition, thresholds that hold there in place of these; masked: by condition, the streams that take part in it.
+    by condition, thresholds that hold there in place of these; masked: by condition, the streams that take part in it;
+    attacks: conditions that are compared with `delivered`, picture by picture.
     Failed pictures are counted and otherwise left out. Raises UsageError for a table that is not one of predictions.
     """
     stored = Stored(balanced_accuracy_threshold, verdict_thresholds, distance_limit)
@@ -130,6 +135,8 @@ def summarise(
             update={"streams": streams.get(name), "is_recalibrated": name in own}
             | ({"balanced_accuracy_threshold": here.balanced_accuracy, "verdict_thresholds": here.verdicts}
                if name in own else {})
+            | ({"attack": attacked(pictures["delivered"], found, here, resamples=resamples, seed=seed)}
+               if name in attacks and "delivered" in pictures else {})
         )  # fmt: skip
     return Summary(
         level=LEVEL,

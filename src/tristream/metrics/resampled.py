@@ -130,6 +130,15 @@ def f1(c: Confusion) -> Float64:
     return 2 * c.hits_R / (c.hits_R + c.false_alarms_R + c.n_fake_R)
 
 
+def median(counts_RN: Float64, value_N: Float64) -> Float64:
+    """f64[R], median of values that each resample repeats so often; of two middle ones their mean, as in NumPy."""
+    order_N = np.argsort(value_N, kind="stable")
+    upto_RN = counts_RN[:, order_N].cumsum(axis=1)
+    half_R1 = upto_RN[:, -1:] / 2
+    low_R, high_R = (upto_RN >= half_R1).argmax(axis=1), (upto_RN > half_R1).argmax(axis=1)
+    return np.asarray((value_N[order_N][low_R] + value_N[order_N][high_R]) / 2)
+
+
 def even_odds(counts_RN: Float64, label_N: npt.ArrayLike) -> Float64:
     """f64[R, N], weights in which each class carries half of each resample's mass."""
     fake_N = np.asarray(label_N, np.float64)

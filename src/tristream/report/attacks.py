@@ -1,37 +1,101 @@
-"""Attacks: what is left of a detector when somebody who knows it changes the pixels."""
+"""Attacks: what is left of a detector when somebody who knows it changes the pixels, each direction by itself."""
 
 from __future__ import annotations
 
-from tristream.report.contents import UNPERTURBED, runs_of, setting, slug
-from tristream.report.runs import PictureSet, RecordedCondition
-from tristream.report.table import Row, Table, cell_of, counts, of_all
+from collections.abc import Callable, Iterator, Mapping
 
-MEASURES = {
-    "auroc": "AUROC",
-    "balanced_accuracy_at_threshold": "robust balanced accuracy",
-    "fake_accuracy_at_threshold": "fakes still called fake",
-    "real_accuracy_at_threshold": "reals still called real",
+from tristream.attacks.checks import Check, sanity
+from tristream.attacks.crafted import AFTER_JPEG, FAMILY, JPEG_QUALITY, SHUFFLED, UNROUNDED, base_names
+from tristream.attacks.text import DIRECTION_WORDS, direction_of
+from tristream.evaluation.attacked import DIRECTIONS
+from tristream.evaluation.summary import ConditionSummary
+from tristream.report.contents import UNPERTURBED, runs_of, setting, slug
+from tristream.report.runs import Entry, PictureSet, RecordedCondition, Run
+from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all
+
+COLUMNS = {
+    "AUROC": ("", "auroc"),
+    "robust accuracy": ("", "robust_accuracy"),
+    "success, 8 bits": ("", "success_rate"),
+    f"success, JPEG {JPEG_QUALITY}": (AFTER_JPEG, "success_rate"),
+    "success of noise": (SHUFFLED, "success_rate"),
+    "median L2": ("", "median_l2"),
 }
+"""By title: the end of the condition's name, and the figure of a direction."""
+NOTES = (
+    "Somebody who knows the weights attacks every crop of a picture by itself, on the preprocessed pixels in [0, 1], "
+    "away from its label at the threshold stored with the detector. One class is attacked, the other stays as it was: "
+    "AUROC is of both, robust accuracy of the attacked one.",
+    "Success is counted on the attacked pictures that were called right before, after rounding to 8 bits, and again "
+    f"after JPEG quality {JPEG_QUALITY} of these. Noise: the same changes, shuffled over pixels and channels. Median "
+    "L2: of the perturbations that succeeded, after rounding.",
+)
 
 
 def attack_table(pictures: PictureSet) -> Table:
-    """Every attack on every detector, after the same pictures without an attack."""
-    attacked = pictures.family("attack")
-    rows = []
+    """Every attack on every detector in both directions, after the same pictures without an attack."""
+    attacked = pictures.family(FAMILY)
+    rows: list[Row] = []
     for entry in pictures.entries:
-        conditions = {name: c for name, c in attacked.items() if entry.runs_of(name)}
-        start = {UNPERTURBED: RecordedCondition(description="no attack")} if conditions else {}
-        for name, condition in (start | conditions).items():
-            cells = tuple(cell_of(entry, name, measure, of_all(measure)) for measure in MEASURES)
-            what = condition.description if name == UNPERTURBED else setting(name, condition)
-            rows.append(Row((entry.name, what, *counts(cells)), cells))
+        names = [name for name in base_names(list(attacked)) if entry.runs_of(name)]
+        rows += [_before(entry, side) for side in DIRECTIONS if names]
+        rows += [_row(entry, name, attacked[name], side) for name in names for side in DIRECTIONS]
     return Table(
         name=f"attacks-{slug(pictures.title)}",
         title="Attacks on the pixels",
         pictures=pictures.title,
-        labels=("detector", "attack", "real", "fake"),
-        columns=tuple(MEASURES.values()),
+        labels=("detector", "attack", "direction", "real", "fake"),
+        columns=tuple(COLUMNS),
         rows=tuple(rows),
         runs=runs_of(pictures.entries, attacked),
-        notes=("At the threshold stored with the detector. Scores are those after rounding to 8 bits.",),
+        notes=(*NOTES, *_checks(runs_of(pictures.entries, attacked))),
     )
+
+
+def _row(entry: Entry, name: str, condition: RecordedCondition, side: str) -> Row:
+    cells = tuple(
+        cell_of(entry, name + end, measure, _of_direction(side, measure), DIRECTION_WORDS[side])
+        for end, measure in COLUMNS.values()
+    )
+    budget = {key: value for key, value in condition.parameters.items() if key not in ("method", "then", "pictures")}
+    words = setting(name, condition.model_copy(update={"parameters": budget}))
+    what = f"{condition.parameters.get('method', name)}: {words}"
+    unrounded = cell_of(entry, name + UNROUNDED, "success_rate", _of_direction(side, "success_rate"))
+    lost = () if unrounded.figure.value is None else (f"success before rounding: {unrounded.text}",)
+    return Row((entry.name, what, DIRECTION_WORDS[side], *counts(cells)), cells, lost)
+
+
+def _before(entry: Entry, side: str) -> Row:
+    accuracy = "fake_accuracy_at_threshold" if DIRECTIONS[side] else "real_accuracy_at_threshold"
+    measures = {"AUROC": "auroc", "robust accuracy": accuracy}
+    cells: tuple[Cell | None, ...] = tuple(
+        cell_of(entry, UNPERTURBED, measures[title], of_all(measures[title])) if title in measures else None
+        for title in COLUMNS
+    )
+    return Row((entry.name, "no attack", DIRECTION_WORDS[side], *counts(cells)), cells)
+
+
+def _of_direction(side: str, measure: str) -> Callable[[ConditionSummary], Found | None]:
+    def find(summary: ConditionSummary) -> Found | None:
+        direction = direction_of(summary, side)
+        if direction is None:
+            return None
+        if measure != "success_rate":
+            return Found(direction.figures[measure], direction.n_real, direction.n_fake)
+        n_fake = direction.n_right if DIRECTIONS[side] else 0
+        return Found(direction.figures[measure], direction.n_right - n_fake, n_fake)
+
+    return find
+
+
+def _checks(runs: tuple[Run, ...]) -> Iterator[str]:
+    """Whether the checks of these runs hold, made again from their predictions."""
+    for run in runs:
+        parameters: Mapping[str, Mapping[str, object]] = {n: c.parameters for n, c in run.record.conditions.items()}
+        checks: list[Check] = sanity(run.pictures, run.summary.stored(UNPERTURBED), parameters)
+        failed = [check.words for check in checks if not check.passed]
+        if checks:
+            words = (
+                f"{run.record.checkpoint.name}: {len(checks) - len(failed)} of {len(checks)} checks of the attacks hold"
+            )
+            yield "; failed: ".join([words, *failed])

@@ -1,0 +1,1 @@
+"""Attacks on the preprocessed pixels by somebody who knows the detector: crafted once, then scored as conditions."""

@@ -1,0 +1,96 @@
+"""Do the attacks deserve their name? Checks on the scores of a run, picture by picture, made again by every report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from tristream.attacks.crafted import SHUFFLED, base_names
+from tristream.config import StrictModel
+from tristream.errors import UndefinedMetricError
+from tristream.evaluation.attacked import right
+from tristream.evaluation.figures import Pictures, Stored
+
+SLACK = 0.5 / 255
+"""Of a budget: rounding to 8 bits moves a pixel by half a grey level at most."""
+LEVEL = 0.05
+"""Of the one-sided sign test by which one attack is called weaker than another."""
+UNBOUNDED = 100 / 255
+ALMOST_ALWAYS = 0.95
+"""From this epsilon on, this share of the attacks has to succeed."""
+
+
+class Check(StrictModel):
+    """One check."""
+
+    passed: bool
+    words: str
+    """What was expected, and what came."""
+
+
+def sanity(
+    pictures: Mapping[str, Pictures], stored: Stored, parameters: Mapping[str, Mapping[str, Any]]
+) -> list[Check]:
+    """Check a run.
+
+    pictures: by condition, `delivered` among them; parameters: of each condition, as its record has them. Nothing is
+    checked where the detector has no threshold, or `delivered` was not scored.
+    """
+    if "delivered" not in pictures:
+        return []
+    try:
+        hits = {name: _hits(pictures["delivered"], found, stored) for name, found in pictures.items()}
+    except UndefinedMetricError:
+        return []
+    names = base_names(list(pictures))
+    epsilon = {name: Fraction(parameters[name]["epsilon"]) for name in names if "epsilon" in parameters.get(name, {})}
+    found = [_not_weaker(hits, name, name + SHUFFLED, "noise of equal norm") for name in names]
+    found += [_not_weaker(hits, strong, weak, weak) for weak, strong in _pairs(epsilon)]
+    for name, bound in epsilon.items():
+        found.append(_within(name, pictures[name], float(bound)))
+        if bound >= UNBOUNDED and hits[name]:
+            rate = float(np.mean(list(hits[name].values())))
+            words = f"{name}, near-unbounded, succeeds on {rate:.0%} of {len(hits[name])} pictures"
+            found.append(Check(passed=rate >= ALMOST_ALWAYS, words=f"{words}, expected {ALMOST_ALWAYS:.0%} or more"))
+    return found
+
+
+def _hits(before: Pictures, after: Pictures, stored: Stored) -> dict[str, bool]:
+    """By id, whether a picture that was called right before is called wrong now."""
+    was_right = set(before.id_N[~before.failed_N & right(before, stored)])
+    scored = after.scored
+    return {
+        str(picture): bool(wrong)
+        for picture, wrong in zip(scored.id_N, ~right(scored, stored), strict=True)
+        if picture in was_right
+    }
+
+
+def _pairs(epsilon: Mapping[str, Fraction]) -> Iterator[tuple[str, str]]:
+    """(weaker, stronger): PGD at growing epsilons, and FGSM against PGD at the same."""
+    climbing = sorted((name for name in epsilon if name.startswith("pgd")), key=lambda name: epsilon[name])
+    yield from pairwise(climbing)
+    yield from ((n, m) for n in epsilon for m in climbing if n.startswith("fgsm") and epsilon[n] == epsilon[m])
+
+
+def _not_weaker(hits: Mapping[str, Mapping[str, bool]], strong: str, weak: str, called: str) -> Check:
+    """By a sign test on the pictures that both attacked."""
+    both = sorted(hits[strong].keys() & hits[weak].keys())
+    only_strong = sum(hits[strong][p] and not hits[weak][p] for p in both)
+    only_weak = sum(hits[weak][p] and not hits[strong][p] for p in both)
+    decided = only_strong + only_weak
+    p_value = binomtest(only_weak, decided, alternative="greater").pvalue if decided else 1.0
+    words = f"{strong} is not weaker than {called}: of {len(both)} pictures {only_strong} fell to {strong} alone"
+    return Check(passed=bool(p_value >= LEVEL), words=f"{words}, {only_weak} to the other alone")
+
+
+def _within(name: str, attacked: Pictures, epsilon: float) -> Check:
+    """By the norms that the runner measured on the pixels that it scored."""
+    largest = float(np.max(attacked.scored.perturbation_linf_N, initial=0.0))
+    words = f"{name} changes no pixel by more than {255 * epsilon:g} grey levels (half a level of slack)"
+    return Check(passed=largest <= epsilon + SLACK, words=f"{words}; the largest change is {255 * largest:.4g}")
