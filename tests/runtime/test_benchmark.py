@@ -192,11 +192,13 @@ def test_exported_files_are_told_apart_by_what_they_say(tmp_path: Path, monkeypa
     plain, quantised = tmp_path / "int8.onnx", tmp_path / "fp32.onnx"
     plain.write_bytes(exported_file("fp32"))
     quantised.write_bytes(exported_file("int8"))
-    opened: list[Path] = []
-    monkeypatch.setattr(engines, "open_session", lambda path, device, threads: opened.append(path))
-    for name in ("onnx-fp32", "onnx-int8"):
-        Files(onnx=(plain, quantised))(name, 1)  # type: ignore[arg-type]
-    assert opened == [plain, quantised]
+
+    def open_session(path: Path, device: str, threads: int) -> OpenDetector:
+        return OpenDetector(None, METADATA, lambda: f"compiled {path.name}")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engines, "open_session", open_session)
+    opened = [Files(onnx=(plain, quantised))(name, 1).described for name in ("onnx-fp32", "onnx-int8")]  # type: ignore[arg-type]
+    assert opened == ["compiled int8.onnx", "compiled fp32.onnx"], "named so that the name misleads; and compiled"
     with pytest.raises(UnavailableError, match="no such file"):
         Files(onnx=(tmp_path / "gone.onnx",))("onnx-int8", 1)
     with pytest.raises(UnavailableError, match="no fp32 file"):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tristream.cli.options import Device, Limit, Seed, Split
 from tristream.cli.progress import progress_bar
@@ -61,6 +60,8 @@ def ablate(
     tristream ablate --retrain configs/default.yaml --set data=d.csv --data d.csv --split test -o results/ab
     """
     with needs_extra("ablate", "research"):
+        from rich.console import Console
+
         from tristream.config import load_config
         from tristream.evaluation.ablation import ablate as ablate_masked
         from tristream.evaluation.record import PictureSet, open_detector

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tristream.cli.options import Seed
 from tristream.errors import needs_extra
@@ -39,6 +38,8 @@ def compare(
     tristream compare results/mine results/theirs
     """
     with needs_extra("compare", "research"):
+        from rich.console import Console
+
         from tristream.evaluation.comparison import compare_runs
         from tristream.evaluation.text import comparison_tables
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tristream.cli.options import Device, Limit, RunFolder, Seed, Split
 from tristream.cli.progress import progress_bar
@@ -70,6 +69,8 @@ def evaluate(
     tristream evaluate --suite cross-dataset --data manifests/ --out results/cross-dataset
     """
     with needs_extra("evaluate", "research"):
+        from rich.console import Console
+
         from tristream.evaluation.conditions import VIEWS
         from tristream.evaluation.record import PictureSet, evaluate_checkpoint, open_detector
         from tristream.evaluation.suites import run_suite

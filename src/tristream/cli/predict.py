@@ -132,16 +132,17 @@ def predict(
 
     0 all scored; 1 some failed, each with a record that says why; 2 wrong usage.
     """
-    from tristream.runtime import engines, records
-    from tristream.runtime.clips import Sampling
+    from tristream.runtime import engines
     from tristream.runtime.sources import collect
-    from tristream.runtime.timeline import write_timeline
 
-    if output is not None:
-        records.check_output(output)
     found = collect(paths, getattr(sys.stdin, "buffer", None))
     _check(found, output)
     predictor = engines.load(checkpoint, device)
+    # An exported detector is compiled from here to its first score, beside these imports and the first pictures.
+    from tristream.runtime import records
+    from tristream.runtime.clips import Sampling
+    from tristream.runtime.timeline import write_timeline
+
     predictions = predictor.predict_many(
         found.sources,
         false_alarm_rate=false_alarm_rate,
@@ -171,7 +172,11 @@ def predict(
 
 
 def _check(found: Collection, output: Path | None) -> None:
-    """Raises UsageError when there is nothing to score, or when the output would replace a picture that is scored."""
+    """Raises UsageError when there is nothing to score, or no output may be written, or it would replace a picture."""
+    if output is not None:
+        from tristream.runtime.records import check_output
+
+        check_output(output)
     if not found.sources:
         raise UsageError(
             f"no picture or video in {', '.join(found.empty_folders)} ({found.skipped} other files skipped); "

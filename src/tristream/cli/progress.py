@@ -9,10 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 LINE_EVERY_S = 30.0
 """How often a log file gets a line."""
 
@@ -26,6 +22,17 @@ class Show(Protocol):
 @contextmanager
 def progress_bar(title: str) -> Iterator[Show]:
     """A progress display; messages of `logging` appear above it. Nothing goes to standard output."""
+    from rich.console import Console  # 30 ms that a command without a bar does not spend
+    from rich.logging import RichHandler
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_level=False)
     logger = logging.getLogger("tristream")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from tristream.cli.options import Device, Limit, RunFolder, Seed, Split
 from tristream.cli.progress import progress_bar
@@ -50,6 +49,8 @@ def robustness(
     tristream robustness --data photos/split.csv --split test --family jpeg --family resize --limit 500 -o results/quick
     """
     with needs_extra("robustness", "research"):
+        from rich.console import Console
+
         from tristream.evaluation.conditions import perturbations
         from tristream.evaluation.record import PictureSet, evaluate_checkpoint
         from tristream.evaluation.text import condition_table

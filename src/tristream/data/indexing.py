@@ -93,13 +93,14 @@ def _read(root: Path, path: str, media: str, headers_only: bool) -> FileFacts:
         path.encode()
         if problem := path_problem(path, root):
             return FileFacts(0, 0, None, None, "", "", problem)
-        status = (root / path).stat()
+        file = root / path
+        status = file.stat()
         size, mtime_ns = status.st_size, status.st_mtime_ns
         if media == "video":  # may be larger than the memory
-            with (root / path).open("rb") as stream:
+            with file.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             return FileFacts(size, mtime_ns, None, None, "", sha256, "" if size else "is empty")
-        data = (root / path).read_bytes()
+        data = file.read_bytes()
         header = read_header(data, path)
         if not headers_only:
             decode(data, path)

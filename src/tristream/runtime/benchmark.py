@@ -277,7 +277,7 @@ def _spread(values: Sequence[float]) -> Spread:
 
 
 def _predictor(opened: OpenDetector) -> Predictor:
-    return Predictor(opened.session, opened.metadata, opened.engine)
+    return Predictor(opened.session, opened.metadata)
 
 
 def _logits(opened: OpenDetector, crops: Float32) -> Float32:

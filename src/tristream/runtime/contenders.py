@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -37,7 +37,8 @@ class Files:
         try:
             if name.startswith("torch-"):
                 return self._torch(name, threads)
-            return engines.open_session(self._exported(int8=name == "onnx-int8"), "cpu", threads)
+            opened = engines.open_session(self._exported(int8=name == "onnx-int8"), "cpu", threads)
+            return replace(opened, described=opened.engine)  # waits: compiling is part of opening
         except (CheckpointError, MissingExtraError) as error:
             raise UnavailableError(str(error)) from error
 

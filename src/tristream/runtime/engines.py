@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tristream.errors import CheckpointError, UsageError, needs_extra
 from tristream.metadata import ModelMetadata
-from tristream.runtime.predictor import Predictor
 from tristream.runtime.session import Session
+
+if TYPE_CHECKING:
+    from tristream.runtime.predictor import Predictor
 
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"})
 """Suffixes of files that run code when they are loaded. They are never opened."""
@@ -21,8 +25,16 @@ class OpenDetector:
 
     session: Session
     metadata: ModelMetadata
-    engine: str
-    """In words: the runtime, its version, precision and threads."""
+    described: str | Callable[[], str]
+    """The engine in words, or what gives them when it is compiled."""
+
+    @property
+    def engine(self) -> str:
+        """In words: the runtime, its version, precision and threads. Waits for an engine that is still compiled.
+
+        Raises CheckpointError when that fails.
+        """
+        return self.described if isinstance(self.described, str) else self.described()
 
 
 def load(checkpoint: str | Path | None = None, device: str = "auto", threads: int | None = None) -> Predictor:
@@ -35,7 +47,9 @@ def load(checkpoint: str | Path | None = None, device: str = "auto", threads: in
     """
     path = _checked(Path(checkpoint)) if checkpoint is not None else shipped_detector()
     opened = open_session(path, device, threads)
-    return Predictor(opened.session, opened.metadata, opened.engine)
+    from tristream.runtime.predictor import Predictor  # meanwhile the engine is compiled
+
+    return Predictor(opened.session, opened.metadata, lambda: opened.engine)
 
 
 def open_session(checkpoint: Path, device: str = "auto", threads: int | None = None) -> OpenDetector:
@@ -53,7 +67,7 @@ def _open_light(checkpoint: Path, device: str, threads: int | None) -> OpenDetec
     from tristream.runtime.light_session import LightSession
 
     session = LightSession(checkpoint, threads)
-    return OpenDetector(session, session.metadata, session.engine)
+    return OpenDetector(session, session.metadata, lambda: session.engine)
 
 
 def _open_torch(checkpoint: Path, device: str, threads: int | None) -> OpenDetector:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -89,15 +89,20 @@ class Predictor:
     'likely_real'
     """
 
-    def __init__(self, session: Session, metadata: ModelMetadata, engine: str = "") -> None:
-        """metadata: what travels with the weights. engine: in words, what the session computes with."""
+    def __init__(self, session: Session, metadata: ModelMetadata, describe: Callable[[], str] = lambda: "") -> None:
+        """metadata: what travels with the weights. describe: gives, in words, what the session computes with."""
         self.session = session
         self.metadata = metadata
-        self.engine = engine
+        self._describe = describe
         self.preprocessing: Preprocessing = metadata.preprocessing
         self.calibration: Calibration | None = metadata.calibration
         self.domain_model: DomainModel | None = metadata.domain
         self.model_name: str = metadata.name
+
+    @cached_property
+    def engine(self) -> str:
+        """In words, what the session computes with. Waits for an engine that is still compiled."""
+        return self._describe()
 
     def thresholds(self, false_alarm_rate: float = FALSE_ALARM_RATE, miss_rate: float = MISS_RATE) -> Thresholds | None:
         """Where the verdicts begin at these error rates, each in (0, 1); None without calibration.
