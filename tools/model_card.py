@@ -36,17 +36,10 @@ CARD = ROOT / "src" / "tristream" / "weights" / "MODEL_CARD.md"
 DRAWN = ROOT / "docs" / "figures"
 
 DETECTORS = {
-    "shipped": "**tristream 0.2** (three streams)",
+    "shipped": "**tristream 0.3** (three streams)",
     "shipped-int8": "the same, int8 export",
     "lone-lite0": "lone EfficientNet-Lite0",
     "univfd": "CLIP ViT-B/16 probe",
-}
-STREAMS = {
-    "spatial": "spatial stream alone",
-    "frequency": "frequency stream alone",
-    "semantic": "semantic stream alone",
-    "shipped": "all three, fused",
-    "lone-lite0": "lone EfficientNet-Lite0",
 }
 SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
 CONDITIONS = {"delivered": "as delivered", "alike": "everything alike"}
@@ -314,17 +307,6 @@ def int8() -> str:
     return table(header, rows)
 
 
-def streams() -> str:
-    """AUROC of each stream as stage 1 left it, of the fused detector and of the lone one, on the validation split."""
-    rows = []
-    for name, words in STREAMS.items():
-        if not is_recorded("shipped-streams", name):
-            rows.append([words, "—"])
-            continue
-        rows.append([words, figure_text(summary("shipped-streams", name).conditions["alike"].overall.figures["auroc"])])
-    return table(["detector", "AUROC, validation split, everything alike"], rows)
-
-
 def parity() -> str:
     """What the int8 export changed: logits and verdicts of the same pictures."""
     rows = []
@@ -415,7 +397,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "stream_weights": stream_weights,
     "scale_spread": scale_spread,
     "int8": int8,
-    "streams": streams,
     "parity": parity,
     "speed": speed,
     "domain_check": domain_check,

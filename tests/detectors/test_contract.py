@@ -10,7 +10,7 @@ import torch
 
 from tests.detectors.conftest import SMALL, small_detector
 from tests.pictures import band_noise, natural_noise
-from tristream.detectors import DETECTORS, Detector
+from tristream.detectors import DETECTORS, Detector, Probe
 from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.metadata import ModelMetadata
 
@@ -70,6 +70,16 @@ def test_a_step_lowers_the_loss_on_a_planted_set(detector: Detector) -> None:
     before.backward()
     optimiser.step()
     assert loss() < before
+
+
+def test_a_detector_in_two_parts_is_the_sum_of_them(detector: Detector) -> None:
+    if not isinstance(detector, Probe):
+        pytest.skip("is one part")
+    pixels = torch.rand(3, 3, 64, 64)
+    with torch.no_grad():
+        whole, parts = detector(pixels), detector.classify(detector.embed(pixels))
+    torch.testing.assert_close(parts.logits, whole.logits, atol=1e-5, rtol=1e-5)
+    assert list(detector.embedders())
 
 
 def test_eval_is_deterministic(detector: Detector) -> None:

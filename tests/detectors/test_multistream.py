@@ -92,12 +92,14 @@ def test_output_row_belongs_to_its_own_image() -> None:
     torch.testing.assert_close(mask(images)[1:2], mask(images[1:2]), atol=1e-5, rtol=1e-4)
 
 
-def test_stream_weights_reach_zero_and_one() -> None:
+def test_stream_weights_start_equal_and_reach_zero_and_one() -> None:
     torch.manual_seed(0)
     fusion = MLAFFusion([8, 8, 8], width=16, heads=2)
+    features, alive = [torch.randn(64, 8) for _ in range(3)], torch.ones(64, 3, dtype=torch.bool)
+    torch.testing.assert_close(fusion(features, alive)[2], torch.full((64, 3), 1 / 3))
     with torch.no_grad():
-        fusion.score.weight.mul_(500)
-    weights = fusion([torch.randn(64, 8) for _ in range(3)], torch.ones(64, 3, dtype=torch.bool))[2]
+        fusion.score.weight.normal_(0, 100)
+    weights = fusion(features, alive)[2]
     assert weights.max() > 0.999
     assert weights.min() < 0.001
     assert (weights.argmax(-1).unique().numel()) > 1, "weights are per sample"

@@ -58,9 +58,10 @@ def test_each_subset_is_a_training_of_its_own_and_streams_share_the_auroc(tmp_pa
 def test_a_subset_leaves_out_what_needs_the_missing_stream(tmp_path: Path) -> None:
     config = tiny(
         tmp_path, objectives={"classification": 1, "distillation": {"weight": 1, "options": {"stream": "semantic"}}},
-        teacher={"weights": "none"},
+        teacher={"weights": "none"}, frozen=["streams.frequency.backbone", "streams.semantic"],
     )  # fmt: skip
     alone = of_streams(config, ("frequency",))
+    assert alone.frozen == ("streams.frequency.backbone",)
     assert (list(alone.objectives), alone.teacher) == (["classification"], None)
     assert alone.detector["streams"] == ["frequency"]
     kept = of_streams(config, ("semantic",))

@@ -130,8 +130,25 @@ def test_a_killed_probe_goes_on_as_if_it_had_not_been(are_kept: bool, pictures: 
 
 
 def test_a_detector_without_a_frozen_part_has_no_embeddings(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cnndetect has no frozen part"):
-        train(tiny(pictures, detector={"name": "cnndetect", **SMALL["cnndetect"]}), tmp_path / "run")
+    for name in ("cnndetect", "multistream"):
+        with pytest.raises(ConfigError, match=f"{name} embeds with what it trains"):
+            train(tiny(pictures, detector={"name": name, **SMALL[name]}), tmp_path / name)
+
+
+def test_streams_with_frozen_backbones_learn_from_kept_embeddings_what_they_learn_from_pixels(
+    pictures: Path, tmp_path: Path
+) -> None:
+    streams = ("frequency", "semantic")
+    detector = {"name": "multistream", **SMALL["multistream"], "streams": streams, "image_size": 32, "dropout": 0.0}
+    frozen = ["streams.frequency.backbone", "streams.frequency.mask", "streams.semantic.backbone"]
+    for copies in (0, 3):
+        train(
+            tiny(pictures, detector=detector, frozen=frozen, embedded_copies=copies, optim={"learning_rate": 1e-3}),
+            tmp_path / str(copies),
+        )
+    pixels, kept = (load_file(tmp_path / run / "checkpoints/last.safetensors") for run in ("0", "3"))
+    for name in ("streams.semantic.project.weight", "fusion.classifier.2.weight"):
+        torch.testing.assert_close(kept[name], pixels[name], atol=2e-3, rtol=2e-2)
 
 
 def test_a_session_that_remembers_scores_as_one_that_does_not() -> None:

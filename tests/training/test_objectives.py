@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 
 from tests.detectors.conftest import small_detector
 from tristream.data.dataset import ImageBatch
+from tristream.detectors.backbones import create_backbone
 from tristream.detectors.base import DetectorOutput
 from tristream.training.objectives import (
     OBJECTIVES,
@@ -62,13 +64,31 @@ def test_classes_weigh_the_same_whatever_their_share() -> None:
 
 
 def test_every_objective_is_built_with_defaults() -> None:
-    context = TrainingContext(small_detector("multistream"), (1, 1), torch.randn(4, 8))
-    output = context.detector(torch.rand(4, 3, 64, 64))
-    batch = ImageBatch(torch.zeros(4, 3, 1, 1), torch.tensor([0.0, 1, 0, 1]), torch.arange(4))
-    for name in OBJECTIVES:
-        value = build_objective(name, {}, context)(output, batch, None)
+    context = TrainingContext(small_detector("multistream"), (1, 1), small_teacher())
+    batch = ImageBatch(torch.rand(4, 3, 64, 64), torch.tensor([0.0, 1, 0, 1]), torch.arange(4))
+    terms = {name: build_objective(name, {}, context) for name in OBJECTIVES}
+    output = context.detector(batch.pixels)  # after the terms are built: distillation listens to the blocks
+    for term in terms.values():
+        value = term(output, batch, None)
         assert value.shape == ()
         assert torch.isfinite(value)
+
+
+def small_teacher() -> VisionTransformer:
+    teacher = create_backbone("vit_tiny_patch16_224", "none", image_size=64).eval()
+    assert isinstance(teacher, VisionTransformer)
+    return teacher
+
+
+def test_a_student_that_is_its_teacher_has_nothing_to_learn() -> None:
+    detector = small_detector("multistream")
+    teacher = small_teacher()
+    term = build_objective("distillation", {}, TrainingContext(detector, (1, 1), teacher))
+    batch = ImageBatch(torch.rand(4, 3, 64, 64), torch.tensor([0.0, 1, 0, 1]), torch.arange(4))
+    apart = term(detector(batch.pixels), batch, None)
+    detector.get_submodule("streams.semantic.backbone").load_state_dict(teacher.state_dict())
+    assert float(term(detector(batch.pixels), batch, None)) == pytest.approx(0, abs=1e-6)
+    assert apart > 0.1
 
 
 def test_stream_dropout_is_per_sample_and_leaves_one_alive() -> None:

@@ -12,23 +12,35 @@ from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
 from tristream.detectors.base import Normalise
+from tristream.detectors.low_rank import Reduction, reduce
 from tristream.errors import CheckpointError, ConfigError
 
 
-def create_backbone(name: str, weights: str, *, image_size: int | None = None, features: int = 0) -> nn.Module:
+def create_backbone(
+    name: str,
+    weights: str,
+    *,
+    image_size: int | None = None,
+    features: int = 0,
+    reduction: Reduction | None = None,
+) -> nn.Module:
     """A timm model without classifier (`features=0`) or with a projection to `features` values.
 
     weights: "hub" (timm's own, needs the network once), "none" (random), or a safetensors file with timm's names.
     image_size: native size of a transformer's position grid in px; any other size is resampled at run time.
+    reduction: what to keep of a vision transformer; the file then holds the reduced model (tools/reduce_rank.py).
     Raises ConfigError for a name that timm does not know, CheckpointError for weights that do not fit.
     """
     settings_of(name)
+    if weights == "hub" and reduction is not None and reduction.is_thin:
+        raise ConfigError(f"{name}: the hub has no weights of a reduced rank; make them with tools/reduce_rank.py")
     options: dict[str, Any] = {"num_classes": features}
     if timm.model_entrypoint(name).__module__ == "timm.models.vision_transformer":
         options |= {"dynamic_img_size": True} | ({"img_size": image_size} if image_size is not None else {})
     model: nn.Module = timm.create_model(name, pretrained=weights == "hub", **options)
+    dropped = () if reduction is None else reduce(model, reduction)
     if weights not in ("hub", "none"):
-        load_backbone_file(model, Path(weights))
+        load_backbone_file(model, Path(weights), dropped)
     return model
 
 
@@ -49,8 +61,9 @@ def settings_of(name: str) -> PretrainedCfg:
         raise ConfigError(f"timm has no weights '{tag}' of {architecture}; there are: {known or 'none'}") from None
 
 
-def load_backbone_file(model: nn.Module, path: Path) -> None:
-    """Load a safetensors file with timm's names. A classifier that the model lacks is left out; all else must fit."""
+def load_backbone_file(model: nn.Module, path: Path, dropped: tuple[str, ...] = ()) -> None:
+    """Load a safetensors file with timm's names. A classifier that the model lacks, and tensors whose names begin with
+    one of `dropped`, are left out; all else must fit."""
     tensors = read_safetensors(path)
     if hasattr(model, "pos_embed") and "pos_embed" in tensors:
         from timm.layers import resample_abs_pos_embed
@@ -60,9 +73,10 @@ def load_backbone_file(model: nn.Module, path: Path) -> None:
             grid: tuple[int, int] = model.patch_embed.grid_size  # type: ignore[union-attr, assignment]
             tensors["pos_embed"] = resample_abs_pos_embed(tensors["pos_embed"], list(grid))
     wanted = model.state_dict()
-    head = ("classifier.", "head.", "fc.")
+    left_out = ("classifier.", "head.", "fc.", *dropped)
+    kept = {name: value for name, value in tensors.items() if name in wanted or not name.startswith(left_out)}
     try:
-        model.load_state_dict({k: v for k, v in tensors.items() if k in wanted or not k.startswith(head)}, strict=True)
+        model.load_state_dict(kept, strict=True)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: does not fit {type(model).__name__}: {str(error)[:400]}") from None
 

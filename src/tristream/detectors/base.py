@@ -6,7 +6,7 @@ Contract, tested for the whole registry: in eval mode the logit of a picture doe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -71,20 +71,27 @@ class Detector(nn.Module, ABC):
 
 
 class Probe(Detector):
-    """A detector whose trained part sees no pixels, only what a frozen part makes of them, which can thus be kept."""
+    """A detector in two parts: one embeds pixels, one sees nothing else. What a frozen first part makes can be kept."""
 
     @abstractmethod
     def embed(self, pixels: Tensor) -> Tensor:
-        """The frozen part, without gradients. pixels: as in `forward`. Returns f32[B, E]."""
+        """The first part. pixels: as in `forward`. Returns f32[B, E]."""
 
     @abstractmethod
-    def classify(self, embedding: Tensor) -> DetectorOutput:
-        """The trained part. embedding: f32[B, E], of `embed`."""
+    def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
+        """The second part. embedding: f32[B, E], of `embed`; stream_mask: as in `forward`."""
+
+    @abstractmethod
+    def embedders(self) -> Iterable[nn.Module]:
+        """The modules that `embed` runs."""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the first part does not learn."""
+        return not any(p.requires_grad for module in self.embedders() for p in module.parameters())
 
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
-        if stream_mask is not None:
-            raise ValueError(f"{type(self).__name__} has no streams to mask")
-        return self.classify(self.embed(pixels))
+        return self.classify(self.embed(pixels), stream_mask)
 
 
 DETECTORS: Registry[type[Detector]] = Registry("detector")

@@ -14,9 +14,8 @@ configs/univfd.yaml does. Deviations: see `UnivFD.deviations`.
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tristream.detectors.backbones import (
@@ -72,12 +71,16 @@ class UnivFD(Probe):
         """The frozen image embedding. pixels: f32[B, 3, H, W] in [0, 1]. Returns f32[B, embedding]."""
         if pixels.shape[-1] != self.image_size or pixels.shape[-2] != self.image_size:
             pixels = F.interpolate(pixels, self.image_size, mode="bicubic", antialias=True).clamp(0, 1)
-        with torch.no_grad():
-            embedding: Tensor = self.tower(self.normalise(pixels))
+        embedding: Tensor = self.tower(self.normalise(pixels))
         return embedding.float()
 
-    def classify(self, embedding: Tensor) -> DetectorOutput:
+    def embedders(self) -> tuple[nn.Module, ...]:
+        return (self.tower,)
+
+    def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         """One logit of f32[B, embedding]."""
+        if stream_mask is not None:
+            raise ValueError("a linear probe has no streams to mask")
         return DetectorOutput(self.classifier(embedding).squeeze(-1).float(), features={"clip": embedding})
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tristream.detectors.base import Detector
 from tristream.detectors.checkpoint import load_checkpoint
+from tristream.detectors.low_rank import mix_ranks
 from tristream.errors import MissingExtraError
 from tristream.export.spectral import with_spectral_products
 from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord
@@ -57,6 +58,7 @@ def export_onnx(checkpoint: Path, out: Path) -> None:
     size = loaded.metadata.preprocessing.crop
     module = _Outputs(loaded.detector).eval()
     with_spectral_products(module, size, size)
+    mix_ranks(module)
     pixels = torch.zeros(2, 3, size, size)
     with torch.inference_mode():
         names = OUTPUTS[: len(module(pixels))]

@@ -93,7 +93,11 @@ def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
     """The same run with these streams alone. Raises ConfigError as the config does."""
     detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
     kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
-    update: dict[str, Any] = {"detector": detector, "objectives": kept, "name": f"{config.name}-{'+'.join(streams)}"}
+    others = tuple(f"streams.{name}." for name in STREAMS if name not in streams)
+    frozen = tuple(module for module in config.frozen if not f"{module}.".startswith(others))
+    update: dict[str, Any] = {
+        "detector": detector, "objectives": kept, "frozen": frozen, "name": f"{config.name}-{'+'.join(streams)}",
+    }  # fmt: skip
     if "distillation" not in kept:
         update["teacher"] = None
     return config.model_copy(update=update)

@@ -42,12 +42,12 @@ class SampleConfig(StrictModel):
 
 
 class TeacherConfig(StrictModel):
-    """A frozen image tower whose embeddings the distillation objective imitates."""
+    """A frozen vision transformer whose tokens the distillation objective imitates, block by block."""
 
     backbone: str = "vit_base_patch16_clip_quickgelu_224.openai"
     weights: str = "hub"
-    embedding: int | None = None
-    """Length of its embedding; None: the tower's own."""
+    blocks: int | None = Field(None, ge=1)
+    """How many of its leading blocks; as many as the student has. None: all."""
 
 
 class TrainConfig(StrictModel):
@@ -74,6 +74,8 @@ class TrainConfig(StrictModel):
     """For a detector with a frozen part: so many augmented copies of each picture are embedded once, before the first
     step, and epoch e trains on copy e modulo this. 0: every step embeds its pictures anew."""
     objectives: dict[str, ObjectiveConfig] = Field(default_factory=lambda: {"classification": ObjectiveConfig()})
+    frozen: tuple[str, ...] = ()
+    """Modules of the detector that do not learn, as in [streams.spatial.backbone]: no gradient, and eval mode."""
     stream_dropout: float = Field(0.0, ge=0, lt=1)
     teacher: TeacherConfig | None = None
     epochs: int = Field(10, ge=1)

@@ -6,22 +6,25 @@ A term sees the detector's output, the batch and the stream mask, and may bring 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tristream.config import StrictModel, validate
 from tristream.data.dataset import ImageBatch
+from tristream.detectors.backbones import normalisation_of
 from tristream.detectors.base import Detector, DetectorOutput
+from tristream.detectors.multistream.streams import token_statistics
 from tristream.errors import ConfigError
 from tristream.registry import Registry
 
-# B images, S streams, D fusion width, E embedding of a teacher
+# B images, S streams, D fusion width, T tokens, E width of a transformer
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class TrainingContext:
     detector: Detector
     class_counts: tuple[int, int]
     """Number of real and fake training pictures."""
-    teacher_embeddings: Tensor | None
-    """f32[N, E], one row per training picture, when the config names a teacher."""
+    teacher: VisionTransformer | None
+    """Frozen, in eval mode and on the run's device, when the config names one."""
 
 
 class Objective(nn.Module, ABC):
@@ -115,9 +118,11 @@ def orthogonality_loss(tokens_BSD: Tensor, mask_BS: Tensor | None = None) -> Ten
 
 @OBJECTIVES.register("distillation")
 class Distillation(Objective):
-    """1 - cosine between a linear image of a stream's features and a frozen teacher's embedding of the picture.
+    """How far a stream's transformer is from a frozen teacher of the same width on the same pixels, block by block.
 
-    The teacher sees the middle crop as it is, the student an augmented one: it learns to ignore what files go through.
+    The mean squared difference of the tokens after each block, plus that of what `TokenPooling` reads after the last;
+    each direction first divided by the teacher's standard deviation over the batch, since what tells fakes lies in
+    directions of little variance, too. A student that says nothing has about 2, a perfect one 0.
     """
 
     class Options(StrictModel):
@@ -127,19 +132,50 @@ class Distillation(Objective):
 
     def __init__(self, options: Options, context: TrainingContext) -> None:
         super().__init__(options, context)
-        if context.teacher_embeddings is None:
+        if context.teacher is None:
             raise ConfigError("the distillation objective needs `teacher` in the training config")
         if options.stream not in context.detector.stream_names:
             raise ConfigError(f"the detector has no stream '{options.stream}' to distil into")
-        self.stream = options.stream
-        embeddings = F.normalize(context.teacher_embeddings - context.teacher_embeddings.mean(0), dim=-1)
-        self.register_buffer("teacher_NE", embeddings, persistent=False)
-        self.teacher_NE: Tensor
-        self.head = nn.Linear(context.detector.feature_sizes[options.stream], embeddings.shape[1])
+        student = context.detector.get_submodule(f"streams.{options.stream}.backbone")
+        if not isinstance(student, VisionTransformer) or student.embed_dim != context.teacher.embed_dim:
+            width = context.teacher.embed_dim
+            raise ConfigError(f"the stream '{options.stream}' has no vision transformer of the teacher's width {width}")
+        self.teacher = (context.teacher,)  # in a tuple: no part of what is trained and saved
+        self.normalise = normalisation_of(context.teacher)
+        self.student_tokens = _recorded_tokens(student)
+        self.teacher_tokens = _recorded_tokens(context.teacher, len(student.blocks))
 
     def forward(self, output: DetectorOutput, batch: ImageBatch, stream_mask: Tensor | None) -> Tensor:
-        student = self.head(output.features[self.stream].float())
-        return 1 - F.cosine_similarity(student, self.teacher_NE[batch.rows], dim=-1).mean()
+        with torch.no_grad():
+            self.teacher[0].forward_features(self.normalise(batch.pixels))
+        wanted, found = self.teacher_tokens(), self.student_tokens()
+        pairs = zip(found, wanted, strict=True)
+        by_block = torch.stack([_standardised_error(f[:, ::_STRIDE], w[:, ::_STRIDE]) for f, w in pairs])
+        return by_block.mean() + _standardised_error(token_statistics(found[-1]), token_statistics(wanted[-1]))
+
+
+_STRIDE = 4
+"""Every fourth token, the class token among them, says enough of a block."""
+
+
+def _standardised_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference over the wanted variance of each direction, the last dimension."""
+    deviation_E = wanted.float().flatten(0, -2).std(0) + 1e-4
+    return ((found.float() - wanted.float()) / deviation_E).square().mean()
+
+
+def _recorded_tokens(transformer: VisionTransformer, blocks: int | None = None) -> Callable[[], list[Tensor]]:
+    """A function that hands over the tokens [B, T, E] after each of the first blocks in the latest forward pass."""
+    latest: dict[int, Tensor] = {}
+    for number, block in enumerate(transformer.blocks[:blocks]):
+        block.register_forward_hook(lambda module, inputs, tokens, number=number: latest.update({number: tokens}))
+
+    def hand_over() -> list[Tensor]:
+        tokens = [latest[number] for number in sorted(latest)]
+        latest.clear()
+        return tokens
+
+    return hand_over
 
 
 def draw_stream_mask(batch: int, streams: int, probability: float, generator: torch.Generator | None = None) -> Tensor:

@@ -24,7 +24,6 @@ class RunDirectory:
         self.best = path / "checkpoints" / "best.safetensors"
         self.last = path / "checkpoints" / "last.safetensors"
         self.state = path / "checkpoints" / "state.safetensors"
-        self.teacher = path / "teacher.safetensors"
         self.embeddings = path / "embeddings"
         self.pictures = path / "training_pictures.csv"
         self._config, self._environment, self._log = (

@@ -1,40 +1,23 @@
-"""Embeddings of a frozen teacher for every training picture."""
+"""The frozen teacher of the distillation objective."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from timm.models.vision_transformer import VisionTransformer
 
-from tristream.data.manifest import Manifest
-from tristream.detectors.univfd import UnivFD, UnivFDConfig
-from tristream.images.preprocess import Preprocessing
+from tristream.detectors.backbones import create_backbone
+from tristream.detectors.low_rank import Reduction
+from tristream.errors import ConfigError
 from tristream.training.config import TeacherConfig
-from tristream.training.frozen import FrozenNetwork, Progress, kept_embeddings
 
 
-def teacher_embeddings(
-    config: TeacherConfig,
-    manifest: Manifest,
-    preprocessing: Preprocessing,
-    cache: Path,
-    device: torch.device,
-    progress: Progress | None = None,
-) -> Tensor:
-    """Embedding of each picture's middle crop, from `cache` when it fits. Returns f32[N, E] in the manifest's order."""
+def build_teacher(config: TeacherConfig, image_size: int, device: torch.device) -> VisionTransformer:
+    """The transformer that a config names, cut after its last block that is imitated. image_size: in px.
 
-    def network() -> FrozenNetwork:
-        options = UnivFDConfig(backbone=config.backbone, weights=config.weights, embedding=config.embedding)
-        tower = UnivFD(options).eval().to(device)
-        return FrozenNetwork(tower.embed, device, lambda: torch.autocast(device.type, torch.bfloat16))
-
-    def middle(pixels: npt.NDArray[np.uint8], epoch: int, picture: str) -> npt.NDArray[np.float32]:
-        crops = preprocessing.crops(pixels)
-        chosen: npt.NDArray[np.float32] = crops[len(crops) // 2]
-        return chosen
-
-    key = f"{config.model_dump_json()}\n{preprocessing.model_dump_json()}"
-    return kept_embeddings(cache, key, network, manifest, middle, progress=progress)
+    Raises ConfigError for a model that is no vision transformer.
+    """
+    reduction = Reduction(blocks=config.blocks)
+    teacher = create_backbone(config.backbone, config.weights, image_size=image_size, reduction=reduction)
+    if not isinstance(teacher, VisionTransformer):
+        raise ConfigError(f"teacher: {config.backbone} is no vision transformer")
+    return teacher.eval().requires_grad_(False).to(device)

@@ -41,7 +41,7 @@ from tristream.training.optim import build_optimiser, set_learning_rate
 from tristream.training.run_directory import RunDirectory
 from tristream.training.starting_point import starting_point, weight_files
 from tristream.training.state import Position, load_state, save_state
-from tristream.training.teacher import teacher_embeddings
+from tristream.training.teacher import build_teacher
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class TrainingModule(nn.Module):
 
     def forward(self, batch: ImageBatch, stream_mask: Tensor | None) -> dict[str, Tensor]:
         if self.is_embedded and isinstance(self.detector, Probe):
-            output = self.detector.classify(batch.pixels)
+            output = self.detector.classify(batch.pixels, stream_mask)
         else:
             output = self.detector(batch.pixels, stream_mask)
         return {name: term(output, batch, stream_mask) for name, term in self.objectives.items()}
@@ -136,13 +136,9 @@ class _Run:
         torch.manual_seed(config.seed)
         detector, self.description = starting_point(config)
         self.preprocessing = self.description.preprocessing
-        embeddings = None
-        if config.teacher is not None:
-            embeddings = teacher_embeddings(
-                config.teacher, self.train_data, self.preprocessing, directory.teacher, fabric.device, _log_teacher
-            )
-        torch.manual_seed(config.seed)  # what came before may have drawn or not: a cached teacher is not built
-        context = TrainingContext(detector, counts, embeddings)
+        self.frozen = [_module(detector, name).requires_grad_(False) for name in config.frozen]
+        teacher = None if config.teacher is None else build_teacher(config.teacher, config.input_size, fabric.device)
+        context = TrainingContext(detector, counts, teacher)
         objectives = {n: build_objective(n, c.options, context) for n, c in config.objectives.items() if c.weight > 0}
         self.weights = {name: config.objectives[name].weight for name in objectives}
         is_embedded = config.embedded_copies > 0
@@ -154,7 +150,8 @@ class _Run:
         self.order = TrainingOrder(len(self.train_data), config.batch_size, config.seed)
         self.total_steps = self.order.steps_per_epoch * config.epochs
         scored = self.averaged.module
-        self.session = (ProbeSession if isinstance(scored, Probe) else TorchSession)(scored, fabric.device)
+        keeps = isinstance(scored, Probe) and isinstance(detector, Probe) and detector.is_frozen
+        self.session = ProbeSession(scored, fabric.device) if keeps else TorchSession(scored, fabric.device)
         self.dataset = self._dataset(detector) if is_embedded else PictureDataset(self.train_data, self._view())
 
     def _view(self) -> TrainingView:
@@ -164,8 +161,8 @@ class _Run:
     def _dataset(self, detector: Detector) -> Dataset[Any]:
         """The training pictures as embeddings. Raises ConfigError for a detector that is no probe."""
         config = self.config
-        if not isinstance(detector, Probe):
-            raise ConfigError(f"embedded_copies: {self.description.detector} has no frozen part; set it to 0")
+        if not isinstance(detector, Probe) or not detector.is_frozen:
+            raise ConfigError(f"embedded_copies: {self.description.detector} embeds with what it trains; set it to 0")
         network = FrozenNetwork(detector.eval().embed, self.fabric.device, self.fabric.autocast)
         key = f"{weights_digest(detector)} {self.description.config} {self._view()} {config.precision}"
         folder, copies = self.directory.embeddings, config.embedded_copies
@@ -232,6 +229,8 @@ class _Run:
         torch.manual_seed(int(np.random.default_rng([config.seed, step]).integers(2**62)))
         rate = set_learning_rate(self.optimiser, config.optim, step, self.total_steps)
         self.parts.train()
+        for module in self.frozen:
+            module.eval()
         sums: dict[str, float] = dict.fromkeys(self.weights, 0.0)
         parts = [tensor.to(self.fabric.device).chunk(config.accumulation) for tensor in batch]
         for tensors in zip(*parts, strict=True):
@@ -294,6 +293,8 @@ class _Run:
         save_state(self.directory.state, self.parts, self.averaged.module, self.optimiser, position)
 
 
-def _log_teacher(done: int, total: int) -> None:
-    if done % 640 == 0 or done == total:
-        log.info("teacher: %d of %d", done, total)
+def _module(detector: Detector, name: str) -> nn.Module:
+    try:
+        return detector.get_submodule(name)
+    except AttributeError:
+        raise ConfigError(f"frozen: the detector has no module '{name}'") from None

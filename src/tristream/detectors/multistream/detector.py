@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from tristream.detectors.backbones import initialisation_of, read_safetensors
-from tristream.detectors.base import DETECTORS, Detector, DetectorConfig, DetectorOutput
+from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Probe
 from tristream.detectors.multistream.fusion import MLAFFusion
 from tristream.detectors.multistream.streams import STREAMS, Stream, StreamConfig
 from tristream.errors import CheckpointError
@@ -50,8 +50,8 @@ class MultiStreamConfig(DetectorConfig):
 
 
 @DETECTORS.register("multistream")
-class MultiStreamDetector(Detector):
-    """Parallel streams on the same pixels, fused per sample."""
+class MultiStreamDetector(Probe):
+    """Parallel streams on the same pixels, fused per sample. With frozen backbones it is trained like a probe."""
 
     config_class = MultiStreamConfig
 
@@ -68,13 +68,32 @@ class MultiStreamDetector(Detector):
         self.fusion = MLAFFusion(list(self.feature_sizes.values()), config.width, config.heads, config.dropout)
 
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
-        if stream_mask is None:
-            stream_mask = torch.ones(pixels.shape[0], len(self.stream_names), dtype=torch.bool, device=pixels.device)
-        elif not torch.jit.is_tracing() and not bool(stream_mask.any(-1).all()):
-            raise ValueError("stream_mask leaves a picture without any stream")
         return self.fuse({name: stream(pixels) for name, stream in self.streams.items()}, stream_mask)
 
-    def fuse(self, features: Mapping[str, Tensor], stream_mask: Tensor) -> DetectorOutput:
+    def embed(self, pixels: Tensor) -> Tensor:
+        """What the streams' backbones find, one after the other."""
+        return torch.cat([stream.embed(pixels).float() for stream in self._streams.values()], dim=-1)
+
+    def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
+        parts = embedding.split([stream.embedding for stream in self._streams.values()], dim=-1)
+        found = zip(self._streams.items(), parts, strict=True)
+        return self.fuse({name: stream.conclude(part) for (name, stream), part in found}, stream_mask)
+
+    def embedders(self) -> Iterator[nn.Module]:
+        for stream in self._streams.values():
+            learns_late = (stream.standardise, stream.project)
+            yield from (module for module in stream.children() if module not in learns_late)
+
+    @property
+    def _streams(self) -> dict[str, Stream]:
+        return dict(self.streams.items())  # type: ignore[arg-type]
+
+    def fuse(self, features: Mapping[str, Tensor], stream_mask: Tensor | None = None) -> DetectorOutput:
+        if stream_mask is None:
+            first = features[self.stream_names[0]]
+            stream_mask = torch.ones(first.shape[0], len(self.stream_names), dtype=torch.bool, device=first.device)
+        elif not torch.jit.is_tracing() and not bool(stream_mask.any(-1).all()):
+            raise ValueError("stream_mask leaves a picture without any stream")
         logits, tokens, weights = self.fusion([features[name] for name in self.stream_names], stream_mask)
         return DetectorOutput(logits, tokens, weights, features)
 

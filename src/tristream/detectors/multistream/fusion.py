@@ -28,6 +28,7 @@ class MLAFFusion(nn.Module):
         self.merge = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.score = nn.Linear(width, 1, bias=False)  # a bias would shift all scores alike and the softmax not at all
+        nn.init.zeros_(self.score.weight)  # streams start with an equal say
         self.classifier = nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, 1))
 
     def forward(self, features: Sequence[Tensor], mask_BS: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,13 +5,17 @@ A new stream is one class here (or in a file of its own) with a `@STREAMS.regist
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from tristream.config import StrictModel
 from tristream.detectors.backbones import create_backbone, normalisation_of, output_features
+from tristream.detectors.low_rank import Reduction
 from tristream.detectors.multistream.spectral import SpectralMask
+from tristream.errors import ConfigError
 from tristream.registry import Registry
 
 # B images, H W pixels, F features of a stream
@@ -28,6 +32,10 @@ class StreamConfig(StrictModel):
     """hub, none, a safetensors file of the backbone (timm names), or a tristream checkpoint that holds this stream."""
     band_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """What a spectral mask's radial band weights start from, low to high; streams without a mask do not read it."""
+    reduction: Reduction | None = None
+    """What is kept of a vision transformer; None: all."""
+    pooling: Literal["own", "tokens"] = "own"
+    """own: the backbone's; tokens: a vision transformer's class token, and mean and deviation of its patch tokens."""
 
 
 class Stream(nn.Module):
@@ -40,14 +48,57 @@ class Stream(nn.Module):
         super().__init__()
         name = config.backbone or self.default_backbone
         self.features = config.features or self.default_features
-        self.backbone = create_backbone(name, weights, image_size=image_size)
+        self.backbone = create_backbone(name, weights, image_size=image_size, reduction=config.reduction)
         self.normalise = normalisation_of(self.backbone)
-        self.project = nn.Linear(output_features(self.backbone), self.features)
+        self.pools_tokens = config.pooling == "tokens"
+        self.embedding = output_features(self.backbone)
+        """Length E of what the backbone finds in a picture."""
+        if self.pools_tokens:
+            self.embedding *= 3
+            _drop_norm(self.backbone)
+            self.standardise = nn.Sequential(nn.BatchNorm1d(self.embedding, affine=False), nn.Dropout(0.5))
+        else:
+            self.standardise = nn.Sequential()
+        self.project = nn.Linear(self.embedding, self.features)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels: f32[B, 3, H, W] in [0, 1]. Returns f32[B, F]."""
-        features: Tensor = self.project(self.backbone(self.normalise(pixels)))
+        return self.conclude(self.embed(pixels))
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """What the backbone finds, pooled over the picture. pixels: as in `forward`. Returns [B, E]."""
+        return self._find(self.normalise(pixels))
+
+    def conclude(self, embedding: Tensor) -> Tensor:
+        """The features, f32[B, F], of what `embed` returned."""
+        features: Tensor = self.project(self.standardise(embedding))
         return features
+
+    def _find(self, normalised: Tensor) -> Tensor:
+        if self.pools_tokens and isinstance(self.backbone, VisionTransformer):
+            return token_statistics(self.backbone.forward_features(normalised), self.backbone.num_prefix_tokens)
+        found: Tensor = self.backbone(normalised)
+        return found
+
+
+def _drop_norm(backbone: nn.Module) -> None:
+    """Take the final norm off a transformer whose tokens are pooled: the stream standardises what it pools.
+
+    Between two blocks the directions of a vision transformer differ in scale by orders of magnitude; batch
+    normalisation without gain brings them to mean 0 and variance 1, and dropout keeps the linear layer on so many
+    values from learning the training pictures by heart.
+    """
+    if not isinstance(backbone, VisionTransformer):
+        raise ConfigError("pooling: `tokens` needs a vision transformer")
+    backbone.norm = nn.Identity()
+
+
+def token_statistics(tokens_BTE: Tensor, prefix: int = 1) -> Tensor:
+    """Class token, mean and standard deviation of the patch tokens. prefix: tokens before them. Returns f32[B, 3 E]."""
+    patches_BTE = tokens_BTE[:, prefix:].float()
+    mean_BE = patches_BTE.mean(1)
+    spread_BE = ((patches_BTE - mean_BE[:, None]).square().mean(1) + 1e-6).sqrt()  # its gradient is finite at 0
+    return torch.cat([tokens_BTE[:, 0].float(), mean_BE, spread_BE], dim=-1)
 
 
 STREAMS: Registry[type[Stream]] = Registry("stream")
@@ -76,9 +127,8 @@ class FrequencyStream(Stream):
         super().__init__(config, image_size, weights)
         self.mask = SpectralMask(channels=3, size=image_size, band_weights=config.band_weights)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        features: Tensor = self.project(self.backbone(self.mask(self.normalise(pixels))))
-        return features
+    def embed(self, pixels: Tensor) -> Tensor:
+        return self._find(self.mask(self.normalise(pixels)))
 
 
 @STREAMS.register("semantic")
