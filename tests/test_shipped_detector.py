@@ -34,7 +34,7 @@ def test_it_carries_all_that_inference_needs() -> None:
     assert len(metadata.training_data_sha256) == 64
     assert "research only" in metadata.licence
     assert not any("/" in str(value) for value in str(metadata.config).split()), "no path of the machine it was made on"
-    assert shipped_weights().stat().st_size <= 45e6
+    assert shipped_weights().stat().st_size <= 50e6
 
 
 def test_a_picture_scores_the_same_alone_and_in_company(predictor: tristream.Predictor) -> None:
@@ -67,7 +67,7 @@ def test_the_light_file_is_the_export_of_the_shipped_checkpoint() -> None:
     assert light.record.precision == "int8"
     assert light.record.source_sha256 == file_facts(shipped_weights(), ["sha256"])["sha256"]
     assert light.metadata == read_metadata(shipped_weights())
-    assert shipped_detector().stat().st_size < 30e6
+    assert shipped_detector().stat().st_size < 36e6
 
 
 def test_the_light_file_says_what_the_checkpoint_says(predictor: tristream.Predictor) -> None:
