@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from tristream.detectors.backbones import create_backbone
-from tristream.detectors.low_rank import Reduction, thin
+from tristream.detectors.low_rank import Reduction, mix_ranks, thin
 from tristream.detectors.multistream.streams import STREAMS, StreamConfig, token_statistics
 from tristream.errors import ConfigError
 
@@ -41,6 +41,17 @@ def test_thin_layers_have_the_rank_that_was_asked_for() -> None:
     assert product.shape == (768, 192)
     assert torch.linalg.matrix_rank(product) == 24
     assert torch.linalg.matrix_rank(block.attn.qkv[1].weight @ block.attn.qkv[0].weight) == 16
+
+
+def test_mixing_ranks_changes_the_layers_and_not_what_they_compute() -> None:
+    torch.manual_seed(0)
+    model = reduced(blocks=2, attention_rank=16, mlp_rank=24)
+    pixels, before = torch.rand(2, 3, 32, 32), model.blocks[1].mlp.fc1[0].weight.clone()
+    with torch.inference_mode():
+        wanted = model(pixels)
+        mix_ranks(model)
+        torch.testing.assert_close(model(pixels), wanted, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(model.blocks[1].mlp.fc1[0].weight, before, atol=1e-3)
 
 
 def test_what_cannot_be_reduced_is_refused() -> None:

@@ -179,7 +179,7 @@ def _centred(model: onnx.ModelProto, fp32: Path, crops: list[Float32]) -> onnx.M
     change = float(np.mean(_logits(model.SerializeToString(), crops) - _logits(fp32.read_bytes(), crops)))
     (last,) = (node for node in model.graph.node if OUTPUTS[0] in node.output)
     last.output[list(last.output).index(OUTPUTS[0])] = "logit_rounded"
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(-change), "logit_centre"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(-change, np.float32), "logit_centre"))
     inputs = ["logit_rounded", "logit_centre"]
     model.graph.node.append(onnx.helper.make_node("Add", inputs, [OUTPUTS[0]], "centre"))
     return model
