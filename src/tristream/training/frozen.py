@@ -1,4 +1,4 @@
-"""Embeddings by a frozen network, computed once and kept beside the run: a teacher's, or those a probe learns from.
+"""Embeddings by the frozen part of a detector, computed once and kept beside the run.
 
 What does not learn need not run in every step: a linear probe on 2,000 pictures then trains in seconds.
 """

@@ -120,7 +120,7 @@ def orthogonality_loss(tokens_BSD: Tensor, mask_BS: Tensor | None = None) -> Ten
 class Distillation(Objective):
     """How far a stream's transformer is from a frozen teacher of the same width on the same pixels, block by block.
 
-    The mean squared difference of the tokens after each block, plus that of what `TokenPooling` reads after the last;
+    The mean squared difference of the tokens after each block, plus that of their `token_statistics` after the last;
     each direction first divided by the teacher's standard deviation over the batch, since what tells fakes lies in
     directions of little variance, too. A student that says nothing has about 2, a perfect one 0.
     """
