@@ -9,14 +9,14 @@ from types import ModuleType
 
 import pytest
 
+from tests.attacks.planted import planted_opened, planted_pictures
 from tests.report.planted import MASKED, PERTURBED, plant_run
+from tristream.attacks.budget import Budget, attacks
+from tristream.attacks.run import attack
 from tristream.errors import UsageError
+from tristream.evaluation.record import PictureSet
 
 ROOT = Path(__file__).parents[1]
-ATTACKED = {
-    "delivered": {"factor": 1.0},
-    "pgd-8": {"factor": 0.1, "description": "", "family": "attack", "parameters": {"epsilon": "8/255"}},
-}
 
 
 @pytest.fixture
@@ -69,7 +69,9 @@ def test_planted_records_fill_the_tables(tables: ModuleType, tmp_path: Path, mon
         plant_run(results / row / "robustness", row, conditions=PERTURBED)
     planted = plant_run(results / "shipped/unseen", "shipped", pictures="unseen/index.csv")
     plant_run(results / "shipped/masked", "shipped", conditions=MASKED)
-    plant_run(results / "shipped/attack", "shipped", conditions=ATTACKED)
+    data = PictureSet(planted_pictures(tmp_path), "test", 24)
+    chosen = [one for one in attacks(["fgsm"], Budget(24, 12, 3, 15)) if one.name == "fgsm-4"]
+    attack(planted_opened(tmp_path / "planted.safetensors"), data, results / "shipped/attack", chosen, resamples=50)
     for streams in ("spatial", "frequency", "spatial+frequency"):
         plant_run(results / "multistream/retrained" / streams / "evaluation", f"multistream-{streams}",
                   detector={"streams": streams.split("+")})  # fmt: skip
@@ -92,8 +94,9 @@ def test_planted_records_fill_the_tables(tables: ModuleType, tmp_path: Path, mon
     assert [len(cells) for cells in lines(tables.TABLES["masked"]())] == [4] * 5, "streams, n, n, AUROC"
     assert [len(cells) for cells in lines(tables.TABLES["masked-whole"]())] == [5] * 5
     assert len(lines(tables.TABLES["retrained"]())) == 2 + 3 * 2
-    assert "epsilon 8/255" in tables.TABLES["attacks"]()
-    assert "tristream evaluate --checkpoint shipped.safetensors" in tables.TABLES["attacks-whole"]()
+    assert [cells[2] for cells in lines(tables.TABLES["attacks"]())[2:]] == ["hide a fake", "accuse a real"] * 2
+    assert "4/255" in tables.TABLES["attacks"]()
+    assert "Made from:" in tables.TABLES["attacks-whole"]()
 
     document = tmp_path / "README.md"
     document.write_text("# T\n<!-- table: baselines -->\nold\n<!-- end of table -->\nkept\n", encoding="utf-8")
