@@ -9,7 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from tristream.detectors.backbones import create_backbone
-from tristream.detectors.low_rank import Reduction, mix_ranks, thin
+from tristream.detectors.low_rank import Reduction, even_inputs, mix_ranks, thin
 from tristream.detectors.multistream.streams import STREAMS, StreamConfig, token_statistics
 from tristream.errors import ConfigError
 
@@ -52,6 +52,30 @@ def test_mixing_ranks_changes_the_layers_and_not_what_they_compute() -> None:
         mix_ranks(model)
         torch.testing.assert_close(model(pixels), wanted, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(model.blocks[1].mlp.fc1[0].weight, before, atol=1e-3)
+
+
+def test_evened_inputs_have_weights_of_one_size_and_the_model_computes_the_same() -> None:
+    torch.manual_seed(0)
+    model = reduced(blocks=2, attention_rank=16, mlp_rank=24)
+    for block in model.blocks:
+        for parameter in block.parameters():
+            nn.init.normal_(parameter, std=0.1)
+    pixels = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        wanted = model(pixels)
+        even_inputs(model)
+        torch.testing.assert_close(model(pixels), wanted, atol=1e-4, rtol=1e-4)
+    for block in model.blocks:
+        for layer in (block.attn.qkv[0], block.attn.proj[0], block.mlp.fc1[0]):
+            sizes = layer.weight.abs().amax(0)
+            torch.testing.assert_close(sizes, sizes.mean().expand_as(sizes))
+
+
+def test_evening_inputs_leaves_blocks_without_thin_layers_alone() -> None:
+    model = reduced(blocks=1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    even_inputs(model)
+    torch.testing.assert_close(model.state_dict(), before, atol=0, rtol=0)
 
 
 def test_what_cannot_be_reduced_is_refused() -> None:

@@ -43,19 +43,20 @@ def read_files(
     Videos are hashed, not decoded. Memory grows with the table, not with the files.
     """
     paths = listed["path"].astype(str).tolist()
-    media = listed["media"].tolist() if "media" in listed else [media_of(path) for path in paths]
+    media = listed.get("media")
     with ExitStack() as stack:
         known, note = _journal(journal, headers_only, stack) if journal is not None else ({}, None)
 
-        def facts_of(job: tuple[str, str]) -> FileFacts:
-            path, kind = job
+        def facts_of(row: int) -> FileFacts:
+            path = paths[row]
+            kind = media_of(path) if media is None else str(media.iat[row])
             seen = known.get(path)
             return seen if seen is not None and _unchanged(root / path, seen) else _read(root, path, kind, headers_only)
 
         columns: dict[str, list[object]] = {name: [] for name in FILE_COLUMNS}
         kept, unreadable = [], dict[str, str]()
-        jobs = list(zip(paths, media, strict=True))
-        for row, path, facts in zip(listed.index, paths, in_threads(facts_of, jobs, progress), strict=True):
+        read = in_threads(facts_of, range(len(paths)), progress)
+        for row, path, facts in zip(listed.index, paths, read, strict=True):
             if note is not None and known.get(path) != facts:
                 note(path, facts)
             if facts.problem:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tristream.detectors.base import Detector
 from tristream.detectors.checkpoint import load_checkpoint
-from tristream.detectors.low_rank import mix_ranks
+from tristream.detectors.low_rank import even_inputs, mix_ranks
 from tristream.errors import MissingExtraError
 from tristream.export.spectral import with_spectral_products
 from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord
@@ -59,6 +59,7 @@ def export_onnx(checkpoint: Path, out: Path) -> None:
     module = _Outputs(loaded.detector).eval()
     with_spectral_products(module, size, size)
     mix_ranks(module)
+    even_inputs(module)
     pixels = torch.zeros(2, 3, size, size)
     with torch.inference_mode():
         names = OUTPUTS[: len(module(pixels))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -68,7 +69,7 @@ class FolderReader(Reader):
         """See `Reader.listing`; also raises ManifestError for a path that says both real and fake."""
         skipped: Counter[str] = Counter()
         unreadable = dict[str, str]()
-        labelled = []
+        labelled: dict[PurePosixPath, list[str]] = defaultdict(list)
         is_wanted, noun = (is_picture, "picture") if self.media == "pictures" else (is_video, "video")
         for path, is_linked_folder in walk(root):
             if is_linked_folder:
@@ -80,14 +81,16 @@ class FolderReader(Reader):
             elif not is_text(path):
                 unreadable[str(path).encode(errors="backslashreplace").decode()] = "its name is not UTF-8; rename it"
             else:
-                labelled.append(path)
+                labelled[path.parent].append(path.name)
         if not labelled:
             raise ManifestError(f"{root}: no {noun} below a folder named {', '.join(LABEL_FOLDERS)}")
         places = _places(labelled)
-        table = table_of(_row(path, places[path.parent]) for path in labelled)
+        table = table_of(_row(folder / name, places[folder]) for folder, names in labelled.items() for name in names)
         if not table["class"].any():
             table = table.drop(columns="class")
-        layouts = Counter(places[path.parent].layout for path in labelled)
+        layouts = Counter[str]()
+        for folder, names in labelled.items():
+            layouts[places[folder].layout] += len(names)
         return Listing(root, table, layouts, skipped, unreadable)
 
 
@@ -95,8 +98,7 @@ def _labels(path: PurePosixPath) -> list[str]:
     return [name for name in path.parts[:-1] if name.lower() in LABEL_FOLDERS]
 
 
-def _places(paths: list[PurePosixPath]) -> dict[PurePosixPath, Place]:
-    folders = dict.fromkeys(path.parent for path in paths)
+def _places(folders: Collection[PurePosixPath]) -> dict[PurePosixPath, Place]:
     neighbours: dict[PurePosixPath, set[str]] = defaultdict(set)
     for folder in folders:
         for below in (folder, *folder.parents[:-1]):
