@@ -38,7 +38,8 @@ DRAWN = ROOT / "docs" / "figures"
 DETECTORS = {
     "shipped": "**tristream 0.3** (three streams)",
     "shipped-int8": "the same, int8 export",
-    "lone-lite0": "lone EfficientNet-Lite0",
+    "lone": "lone EfficientNet-Lite0",
+    "lone-lite0": "the same before step 3",
     "univfd": "CLIP ViT-B/16 probe",
 }
 SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}

@@ -22,10 +22,16 @@ class Row:
     """Keys of the pretrained weights, which --no-hub sets to none."""
     takes_clip: bool = False
     has_streams: bool = False
+    starts_from: str = ""
+    """In words, where the record names files."""
 
 
 ROWS = {
-    "shipped": Row("tristream, as shipped", has_streams=True),
+    "shipped": Row(
+        "tristream, as shipped",
+        has_streams=True,
+        starts_from="ImageNet (spatial, frequency), CLIP (semantic)",
+    ),
     "multistream": Row(
         "three streams, same protocol",
         ("configs/default.yaml", CPU),

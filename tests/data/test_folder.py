@@ -117,11 +117,12 @@ def test_description_counts_sources_generators_and_splits(paint: Any, tmp_path: 
     ]
 
 
-def test_a_folder_without_labels_shows_the_accepted_layouts(paint: Any, tmp_path: Path) -> None:
+def test_a_folder_without_labels_says_what_to_make(paint: Any, tmp_path: Path) -> None:
     paint("holiday/a.png")
     with pytest.raises(ManifestError, match="no layout that tristream knows") as caught:
         recognise(tmp_path)
-    assert "├── 0_real/" in str(caught.value)
+    assert f"{tmp_path}/real and {tmp_path}/fake" in str(caught.value)
+    assert f"`tristream data layouts` lists all {len(READERS)} layouts" in str(caught.value)
     with pytest.raises(ManifestError, match="no such folder"):
         recognise(tmp_path / "nothing")
     with pytest.raises(ManifestError, match="no picture below a folder named real, fake"):

@@ -177,6 +177,7 @@ def test_an_interrupt_while_it_is_compiled_ends_the_command(export: Export, pict
     code = """if True:
         import os, signal, threading
         from tristream.cli.app import main
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start deaf to it
         waiting, run = threading.Event(), light.LightSession.run
 
         def run_and_tell(*arguments):

@@ -80,8 +80,15 @@ def test_the_table_says_why_and_shows_no_control_characters(records: list[Predic
     assert "19 synthetic reals" in text
     assert "2/2, 0.00" in text
     assert "mostly from the bright stream" in text
-    (note,) = [line for line in text.splitlines() if "note:" in line]
+    (columns, *_), (note,) = text.splitlines(), [line for line in text.splitlines() if "note:" in line]
+    assert columns.split() == ["picture", "verdict", "P(fake)", "score", "stable", "why"]
     assert note.strip() == "note: the file names a program: 'drawn'"
+
+
+def test_where_nothing_was_scored_the_table_ends_with_the_reasons(predictor: Predictor, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    write_table(predictor.predict_many([tmp_path / "gone.png"]), stream, "how to read it")
+    assert stream.getvalue().splitlines()[-1].split(maxsplit=2)[1:] == ["failed", "no such file or directory"]
 
 
 def test_the_domain_check_stands_in_csv_and_below_the_table(
@@ -105,17 +112,16 @@ def test_what_is_only_measured_is_not_called_guaranteed(calibration: Calibration
     """Planted: 19 reals of 4 sources, whose highest, of source d alone, is above the threshold at 10 %."""
     sources = ("a", "b", "c", *["a", "b", "c", "d"] * 4)
     known = calibrated(calibration, real_sources=sources, shared=("d", "x"))
-    fake, real, odds, *_ = meaning(known, 0.1, 0.1).splitlines()
+    odds, fake, real, *_ = meaning(known, 0.1, 0.1).splitlines()
     assert "Of 19 reserved real pictures, unsure ones included, 5.3 % are called so" in fake
     assert "(0 to 25 % by photo source: 4, 1 of them also in other splits)" in fake
-    assert "Measured, not guaranteed for a new photo source: 4 can promise 20.0 % at best" in fake
+    assert "Measured, not guaranteed for a new photo source: with 4, 20.0 % is the least that can be guaranteed" in fake
     assert real.endswith("5.3 % are called so. Measured, not guaranteed for a new generator.")
-    assert "where 1 % of all pictures are fake" in odds
-    assert "19 and 19 pictures" in odds
+    assert odds.startswith("How many of 100 pictures called likely_fake are real: where 1 % of all are fake, ")
     unseen = calibrated(calibration, real_sources=sources, shared=())
     assert "photo source: 4 not trained on)" in meaning(unseen, 0.1, 0.1)
     assert "not trained on" not in meaning(calibrated(calibration, real_sources=sources), 0.1, 0.1)
-    assert "Guaranteed: at most 20 % for a new photo source" in meaning(known, 0.2, 0.1).splitlines()[0]
+    assert "Guaranteed: at most 20 % for a new photo source" in meaning(known, 0.2, 0.1).splitlines()[1]
 
 
 def test_without_calibration_the_meaning_is_that_there_is_none() -> None:

@@ -71,6 +71,14 @@ class _Commands(TyperGroup):
             raise typer.Exit(USAGE) from error
 
 
+CHECK, PREPARE, TRAIN, MEASURE = (
+    "Check pictures",
+    "Prepare data (extra: data)",
+    "Train a detector (extra: research)",
+    "Measure detectors (extra: research; compare and report: data)",
+)
+"""Parts of `tristream --help`."""
+
 app = typer.Typer(
     name="tristream",
     cls=_Commands,
@@ -102,22 +110,22 @@ def tristream(
     """
 
 
-app.command("predict")(predict)
-app.add_typer(data_app)
-app.command("audit")(audit)
-app.command("train")(train)
-app.command("calibrate")(calibrate)
-app.command("evaluate")(evaluate)
-app.command("robustness")(robustness)
-app.command("attack")(attack)
-app.command("ablate")(ablate)
-app.command("compare")(compare)
-app.command("report")(report)
-app.command("reproduce")(reproduce)
-app.command("export")(export)
-app.command("benchmark")(benchmark)
-app.command("info")(info)
-app.command("doctor")(doctor)
+app.command("predict", rich_help_panel=CHECK)(predict)
+app.command("info", rich_help_panel=CHECK)(info)
+app.command("doctor", rich_help_panel=CHECK)(doctor)
+app.command("benchmark", rich_help_panel=CHECK)(benchmark)
+app.add_typer(data_app, rich_help_panel=PREPARE)
+app.command("audit", rich_help_panel=PREPARE)(audit)
+app.command("train", rich_help_panel=TRAIN)(train)
+app.command("calibrate", rich_help_panel=TRAIN)(calibrate)
+app.command("export", rich_help_panel=TRAIN)(export)
+app.command("evaluate", rich_help_panel=MEASURE)(evaluate)
+app.command("robustness", rich_help_panel=MEASURE)(robustness)
+app.command("attack", rich_help_panel=MEASURE)(attack)
+app.command("ablate", rich_help_panel=MEASURE)(ablate)
+app.command("compare", rich_help_panel=MEASURE)(compare)
+app.command("report", rich_help_panel=MEASURE)(report)
+app.command("reproduce", rich_help_panel=MEASURE)(reproduce)
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import typer
 
 from tristream.cli.data_download import download
+from tristream.cli.data_equalise import equalise
 from tristream.cli.data_frames import frames
 from tristream.cli.data_index import index
 from tristream.cli.data_layouts import layouts
 from tristream.cli.data_split import split
 from tristream.cli.data_verify import verify
-from tristream.cli.equalise import equalise
 
 data_app = typer.Typer(
     name="data", help="Fetch data sets, make manifests of them, check, split and equalise them.", no_args_is_help=True

@@ -64,13 +64,14 @@ def predict(
         float,
         typer.Option(
             metavar="RATE",
-            help="Share of the calibration's real pictures that may be called likely_fake; at least 1/(n+1).",
+            help="Share of the calibration's n real pictures that may be called likely_fake; at least 1/(n+1).",
         ),
     ] = 0.05,
     miss_rate: Annotated[
         float,
         typer.Option(
-            metavar="RATE", help="Share of the calibration's fakes that may be called likely_real; at least 1/(n+1)."
+            metavar="RATE",
+            help="Share of the calibration's n fakes that may be called likely_real; at least 1/(n+1).",
         ),
     ] = 0.10,
     stability: Annotated[
@@ -106,6 +107,10 @@ def predict(
     ] = 8,
 ) -> None:
     """Score pictures and videos: likely_fake, likely_real or unsure, and why.
+
+    likely_fake: few real pictures score so high. likely_real: few fakes score so low. unsure: neither, or a re-encoded
+    copy disagrees, or the picture is unlike those that the detector was trained on; the answer to most pictures of
+    unfamiliar sources.
 
     A file that is named is always tried; in folders, files with another suffix are skipped and counted. The score of a
     video is the mean over its frames; the error rates are those of pictures, also for videos. Results go to standard

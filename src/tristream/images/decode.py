@@ -201,7 +201,8 @@ def _sniff(stream: BinaryIO, name: str) -> str:
         if re.match(signature, head, re.DOTALL | re.IGNORECASE):
             raise ImageError(f"{name}: {what}")
     raise ImageError(
-        f"{name}: not a picture (it starts with {head[:8]!r}); expected AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF or WebP"
+        f"{name}: not a picture (it starts with {head[:8]!r}); expected AVIF, BMP, GIF, HEIC, JPEG, PNG, TIFF or WebP; "
+        "download or export it again"
     )
 
 

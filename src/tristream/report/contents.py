@@ -166,7 +166,11 @@ def gap_table(pictures: PictureSet) -> Table:
     """The shortcut gap: what a detector loses when everything is re-encoded alike."""
     rows = []
     for entry in pictures.entries:
-        why_none = f"{entry.name} was not scored both as delivered and with everything alike"
+        why_none = (
+            f"{entry.name}: the record is older than this figure; evaluate again"
+            if all(entry.runs_of(view) for view in ("delivered", "alike"))
+            else f"{entry.name} was not scored both as delivered and with everything alike"
+        )
         cells = tuple(summary_cell(entry, f"shortcut_gap_{side}", _gap(side), why_none) for side in _GAP)
         rows.append(Row((entry.name, *counts(cells)), cells))
     having = [run for run in pictures.runs if run.summary.shortcut_gap is not None]

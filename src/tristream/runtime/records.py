@@ -72,8 +72,9 @@ def write_csv(predictions: Iterable[Prediction], stream: TextIO, stream_names: S
 
 
 def write_table(predictions: Iterable[Prediction], stream: TextIO, footer: str) -> None:
-    """A table for people, coloured on a terminal, and `footer` below it; control characters in names become escapes.
+    """A table for people, coloured on a terminal; control characters in names become escapes.
 
+    `footer` stands below it where anything was scored.
     What a file says of its origin stands in a line below it, without a verdict.
     """
     from rich.console import Console
@@ -84,23 +85,28 @@ def write_table(predictions: Iterable[Prediction], stream: TextIO, footer: str) 
     table.add_column("picture", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     table.add_column("P(fake)", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
     table.add_column("stable", justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
+    is_any_scored = False
     for p in predictions:
         verdict = p.verdict or "failed"
+        is_any_scored |= p.error is None
         table.add_row(
             Text(_visible(p.path or "(in memory)")),
             Text(verdict, _COLOURS[verdict]),
             "" if p.probability_fake is None else f"{p.probability_fake:.3f}",
+            "" if p.logit is None else f"{p.logit:.2f}",
             "" if p.stability is None else _stable(p.stability),
-            Text(_visible(p.explanation)),
+            Text(_visible(p.explanation.removeprefix(f"{p.path}: "))),
         )
         if p.origin:
             note = "; ".join(claim.words for claim in p.origin)
-            table.add_row("", "", "", "", Text(_visible(f"note: {note}"), "dim"))
+            table.add_row("", "", "", "", "", Text(_visible(f"note: {note}"), "dim"))
     console = Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH)
     console.print(table)
-    console.print(Text(footer), style="dim", soft_wrap=True)
+    if is_any_scored:
+        console.print(Text(footer), style="dim", soft_wrap=True)
 
 
 def _stable(stability: Stability) -> str:
@@ -114,20 +120,23 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
         return f"{predictor.model_name} is not calibrated: no probability, no verdicts. Run 'tristream calibrate'."
     verdicts, domain = calibration.verdicts(thresholds.fake, thresholds.real), predictor.domain_model
     shares = [verdicts.real_among_likely_fake(fake_share) for fake_share in FAKE_SHARES]
-    odds = ", ".join(
-        f"{_of_100(share)} where {100 * share.fake_share:g} % of all pictures are fake" for share in shares
-    )
+    odds = "; ".join(f"where {100 * share.fake_share:g} % of all are fake, {_of_100(share)}" for share in shares)
     likely_fake = promise(calibration, "likely_fake", false_alarm_rate, verdicts)
     likely_real = promise(calibration, "likely_real", miss_rate, verdicts)
     return "\n".join(
         (
+            f"How many of 100 pictures called likely_fake are real: {odds}.",
             f"likely_fake: score above {thresholds.fake:.2f}. {likely_fake}",
             f"likely_real: score below {thresholds.real:.2f}. {likely_real}",
-            f"Of 100 pictures called likely_fake, so many are real: {odds} "
-            f"(from these {verdicts.n_real} and {verdicts.n_fake} pictures, by the score alone).",
             "stable: how many re-encoded copies keep the verdict, and the spread of their scores. "
             "P(fake) supposes that half of the pictures are fake.",
-            *([] if domain is None else [f"unsure, too: what is unlike the training pictures. {domain.words}."]),
+            *(
+                []
+                if domain is None
+                else [
+                    f"Also unsure: pictures farther than {domain.limit:.1f} from the training pictures. {domain.words}."
+                ]
+            ),
             f"Reserved: {calibration.source}.",
         )
     )
@@ -151,7 +160,8 @@ def promise(calibration: Calibration, claim: Claim, rate: float, verdicts: Reser
     if calibration.guaranteed(claim, rate):
         return f"{measured}). Guaranteed: at most {100 * rate:g} % for a new {group} that is like these."
     least = f"{100 / (len(groups) + 1):.1f}"
-    return f"{measured}). Measured, not guaranteed for a new {group}: {len(groups)} can promise {least} % at best."
+    reach = f"with {len(groups)}, {least} % is the least that can be guaranteed"
+    return f"{measured}). Measured, not guaranteed for a new {group}: {reach}."
 
 
 def _of_100(share: Share) -> str:

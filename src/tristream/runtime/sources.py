@@ -146,9 +146,18 @@ def collect(arguments: Sequence[str], stdin: BinaryIO | None = None) -> Collecti
             for match in matches:
                 _expand(match, found, add)
         else:
-            what = "no file matches this pattern" if glob.has_magic(argument) else "no such file or folder"
-            add(argument, Source(argument, ImageError(f"{argument or '(empty path)'}: {what}")))
+            add(argument, Source(argument, ImageError(f"{argument or '(empty path)'}: {_why_absent(argument)}")))
     return found
+
+
+def _why_absent(argument: str) -> str:
+    if argument.startswith(("http://", "https://")):
+        return (
+            "an address, not a file; tristream fetches nothing from the network: save the picture, then name its file"
+        )
+    if glob.has_magic(argument):
+        return "no file matches this pattern"
+    return "no such file or folder; check its spelling"
 
 
 def _expand(path: str, found: Collection, add: Callable[[str, Source], bool]) -> None:

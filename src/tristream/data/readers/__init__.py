@@ -100,8 +100,10 @@ def layout_of(root: Path) -> str:
     for name in READERS:
         if READERS[name].matches(root):
             return name
-    trees = "\n\n".join(f"{name}:\n{tree}" for name in READERS for tree in READERS[name].layout.trees)
-    raise ManifestError(f"{root}: no layout that tristream knows; it reads these:\n\n{trees}")
+    raise ManifestError(
+        f"{root}: no layout that tristream knows. Put pictures of your own into {root}/real and {root}/fake, with a "
+        f"folder for each photo source and generator; `tristream data layouts` lists all {len(READERS)} layouts"
+    )
 
 
 def make_reader(layout: str, options: Mapping[str, Any]) -> Reader:
