@@ -1,1 +1,11 @@
-"""From bytes to pixels: decoding, preprocessing and perturbing pictures, without torch."""
+"""From bytes to pixels, without torch.
+
+decode      any picture -> RGB uint8; silence keeps Pillow quiet meanwhile
+preprocess  RGB uint8 -> the square crops that a detector sees
+perturb     what happens to a picture on its way to the viewer
+h264        what happens to it in a video
+origin      what a file says of its own origin
+video       frames of a clip
+faces       faces in a frame
+drawn       pictures drawn by code, for self-tests
+"""
