@@ -82,8 +82,10 @@ def test_every_planned_command_and_config_is_understood(
 ) -> None:
     monkeypatch.chdir(ROOT)
     options = ("--dry-run", "--no-hub", "--clip", "clip.safetensors", "--set", "xception:seed=1", "--runs", "gone")
-    assert run(protocol, monkeypatch, *options, "--results", "gone") == 0
+    assert run(protocol, monkeypatch, *options, "--results", "gone", "--precision", "bf16") == 0
     commands = planned(capsys)
+    rounded = {shlex.split(line)[1] for line in commands if "--precision bf16" in line}
+    assert rounded == {"evaluate", "robustness"}
     assert {shlex.split(line)[1] for line in commands} >= {"train", "calibrate", "evaluate", "robustness", "ablate"}
     known = {command.name for command in app.registered_commands}
     assert [c for line in commands if shlex.split(line)[1] in known and (c := complaint(line))] == []

@@ -65,11 +65,12 @@ def plan(options: argparse.Namespace) -> Iterator[Step]:
             yield from _training(name, options)
         test = ("--data", str(options.data), "--split", "test")
         every = ("--data", str(options.unseen))
+        rounded = () if options.precision == "32" else ("--precision", options.precision)
         if "evaluate" in options.steps:
-            yield _scoring(name, "evaluate", "corpus-test", ("evaluate", "--suite", "views", *test), options)
-            yield _scoring(name, "evaluate", "unseen", ("evaluate", "--suite", "views", *every), options)
+            yield _scoring(name, "evaluate", "corpus-test", ("evaluate", "--suite", "views", *test, *rounded), options)
+            yield _scoring(name, "evaluate", "unseen", ("evaluate", "--suite", "views", *every, *rounded), options)
         if "robustness" in options.steps:
-            words = ("robustness", *test, "--limit", str(options.limit))
+            words = ("robustness", *test, "--limit", str(options.limit), *rounded)
             yield _scoring(name, "robustness", "robustness", words, options)
         if "ablate" in options.steps and row.has_streams:
             yield _scoring(name, "ablate", "masked", ("ablate", *test), options)
@@ -216,6 +217,8 @@ def main() -> None:
     parser.add_argument("--set", type=_change, action="append", default=[], metavar="ROW:KEY=VALUE",
                         help="for a row's training")  # fmt: skip
     parser.add_argument("--limit", type=int, default=LIMIT, help=f"pictures for robustness, {LIMIT} by default")
+    parser.add_argument("--precision", choices=("32", "bf16"), default="32",
+                        help="of evaluate and robustness; bf16 is faster on processors that compute in it")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
     options = parser.parse_args()
     sys.exit(1 if run(list(plan(options)), options.dry_run) else 0)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tristream.cli.options import Device, Limit, RunFolder, Seed, Split
+from tristream.cli.options import Device, Limit, Precision, RunFolder, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import UsageError, needs_extra
 
@@ -57,7 +57,7 @@ def evaluate(
         ),
     ] = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="32 or bf16 (faster, approximate; recorded).")] = "32",
+    precision: Precision = "32",
     seed: Seed = 0,
 ) -> None:
     """Evaluate a detector: AUROC and more, overall, per generator and per photo source, with n and 95 % intervals.

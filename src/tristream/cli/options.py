@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Precision = Annotated[str, typer.Option("--precision", help="32 or bf16 (faster, approximate; recorded).")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the bootstrap.")]
 Split = Annotated[
     str | None, typer.Option("--split", help="Needed where the manifest has several.", show_default="all pictures")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tristream.cli.options import Device, Limit, RunFolder, Seed, Split
+from tristream.cli.options import Device, Limit, Precision, RunFolder, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import needs_extra
 
@@ -36,6 +36,7 @@ def robustness(
     ] = None,
     limit: Limit = None,
     device: Device = "auto",
+    precision: Precision = "32",
     seed: Seed = 0,
 ) -> None:
     """Measure robustness: every picture, real and fake alike, perturbed before it is resized. Goes on after a kill.
@@ -58,7 +59,7 @@ def robustness(
     conditions = perturbations(family or ())
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(
-            checkpoint, PictureSet(data, split, limit), None, out, conditions=conditions, device=device, seed=seed,
-            progress=show, command=shlex.join(["tristream", *sys.argv[1:]]),
+            checkpoint, PictureSet(data, split, limit), None, out, conditions=conditions, device=device,
+            precision=precision, seed=seed, progress=show, command=shlex.join(["tristream", *sys.argv[1:]]),
         )  # fmt: skip
     Console().print(condition_table(summary))
