@@ -130,7 +130,8 @@ def comparisons() -> str:
             if not is_recorded(other, pictures):
                 rows.append([words, f"tristream − {DETECTORS[other]}", "—", "—", "—"])
                 continue
-            result = compare(predictions("shipped", pictures), predictions(other, pictures))
+            ours, theirs = (predictions(detector, pictures) for detector in ("shipped", other))
+            result = compare(*(scored[scored["condition"].isin(CONDITIONS)] for scored in (ours, theirs)))
             for condition, name in CONDITIONS.items():
                 part = result.conditions[condition]
                 p = "—" if part.p_value is None else f"{part.p_value:.3f}"
