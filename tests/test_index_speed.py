@@ -80,3 +80,16 @@ def test_the_tool_measures_and_writes_its_record(tmp_path: Path) -> None:
     assert all(rate > 0 for size in record["sizes"] for rate in size["files_per_s"].values())
     assert all(20 < peak < 2000 for size in record["sizes"] for peak in size["peak_mb"].values())
     assert done.stdout.startswith("10 files: ")
+
+
+def test_the_page_says_what_the_record_says() -> None:
+    record = json.loads((TOOLS.parent / "results/index-speed.json").read_text(encoding="utf-8"))
+    page = (TOOLS.parent / "docs/data.md").read_text(encoding="utf-8")
+    many = record["sizes"][-1]
+    assert many["files"] >= 100_000
+    assert f"{many['files']:,} drawn pictures of {many['mean_bytes'] / 1000:.0f} kB" in page
+    for name in ("index", "index_headers_only", "bare"):
+        assert f" {many['files_per_s'][name]:,.0f}" in page
+    further_kb = record["peak_bytes_per_further_file"] / 1000
+    assert f"{many['peak_mb']['index']:.0f} MB at most, {further_kb:.1f} kB for each further file" in page
+    assert f"`{record['command']}`" in page
