@@ -121,6 +121,11 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     verdicts, domain = calibration.verdicts(thresholds.fake, thresholds.real), predictor.domain_model
     shares = [verdicts.real_among_likely_fake(fake_share) for fake_share in FAKE_SHARES]
     odds = "; ".join(f"where {100 * share.fake_share:g} % of all are fake, {_of_100(share)}" for share in shares)
+    unfamiliar = (
+        ()
+        if domain is None
+        else (f"Also unsure: pictures farther than {domain.limit:.1f} from the training pictures. {domain.words}.",)
+    )
     likely_fake = promise(calibration, "likely_fake", false_alarm_rate, verdicts)
     likely_real = promise(calibration, "likely_real", miss_rate, verdicts)
     return "\n".join(
@@ -130,13 +135,7 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
             f"likely_real: score below {thresholds.real:.2f}. {likely_real}",
             "stable: how many re-encoded copies keep the verdict, and the spread of their scores. "
             "P(fake) supposes that half of the pictures are fake.",
-            *(
-                []
-                if domain is None
-                else [
-                    f"Also unsure: pictures farther than {domain.limit:.1f} from the training pictures. {domain.words}."
-                ]
-            ),
+            *unfamiliar,
             f"Reserved: {calibration.source}.",
         )
     )
