@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def test_every_planned_command_and_config_is_understood(
     assert run(protocol, monkeypatch, *options, "--results", "gone", "--precision", "bf16") == 0
     commands = planned(capsys)
     rounded = {shlex.split(line)[1] for line in commands if "--precision bf16" in line}
-    assert rounded == {"evaluate", "robustness"}
+    assert rounded == {"evaluate", "robustness", "ablate", "attack"}
     assert {shlex.split(line)[1] for line in commands} >= {"train", "calibrate", "evaluate", "robustness", "ablate"}
     known = {command.name for command in app.registered_commands}
     assert [c for line in commands if shlex.split(line)[1] in known and (c := complaint(line))] == []
@@ -158,3 +159,19 @@ def test_steps_run_once_and_failures_do_not_stop_them(
     Path("runs/tiny/detector.safetensors").write_bytes(b"other weights")
     assert run(protocol, monkeypatch, *options[2:], "--rows", "tiny") == 1
     assert ran == ["evaluate", "evaluate", "evaluate", "ablate"], "records of other weights do not count"
+
+
+def test_the_rows_own_training_is_that_of_all_streams_in_the_retrained_ablation(
+    protocol: ModuleType, monkeypatch: pytest.MonkeyPatch, ran: list[str]
+) -> None:
+    options = ("--rows", "tiny", "--steps", "train,retrain", "--runs", "runs", "--results", "results")
+    assert run(protocol, monkeypatch, *options, "--precision", "bf16") == 0
+    assert ran == ["train", "calibrate", "ablate"]
+    retrained = Path("runs/tiny/ablation/retrained")
+    started = {
+        folder.name: json.loads((folder / "run/environment.json").read_text())["command"].split()[1]
+        for folder in retrained.iterdir() if folder.is_dir()
+    }  # fmt: skip
+    assert started == {"frequency": "ablate", "semantic": "ablate", "frequency+semantic": "train"}
+    kept = read_run(Path("results/tiny/retrained/frequency+semantic/evaluation"))
+    assert "bf16" in kept.record.engine

@@ -116,11 +116,13 @@ def test_robustness_scores_delivered_and_every_severity(data: Path, checkpoint: 
 def test_ablate_masks_and_retrains_into_two_tables(data: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG.replace("DATA", str(data)))
     words = ["ablate", "--data", data, "--split", "test", "--device", "cpu", "-o", tmp_path / "out"]
-    done = run(*words, "--retrain", tmp_path / "tiny.yaml")
+    done = run(*words, "--retrain", tmp_path / "tiny.yaml", "--precision", "bf16")
     assert done.exit_code == 0, done.output
     assert "retrained with these streams only, delivered" in done.stdout
-    assert "tiny-frequency+semantic: the other streams masked at inference" in done.stdout.replace("\n", " ")
+    assert "tiny: the other streams masked at inference" in done.stdout.replace("\n", " ")
     assert (tmp_path / "out/masked/DONE").is_file()
+    for folder in ("masked", "retrained/semantic/evaluation"):
+        assert json.loads((tmp_path / "out" / folder / "record.json").read_text())["precision"] == "bf16"
     assert sorted(p.name for p in (tmp_path / "out/retrained").iterdir()) == [
         "frequency", "frequency+semantic", "retrained.json", "semantic",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tristream.cli.options import Device, Limit, Seed, Split
+from tristream.cli.options import Device, Limit, Precision, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import ManifestError, UsageError, needs_extra
 
@@ -46,6 +46,7 @@ def ablate(
     ] = None,
     limit: Limit = None,
     device: Device = "auto",
+    precision: Precision = "32",
     seed: Seed = 0,
 ) -> None:
     """Ablate streams: what each subset achieves, and the Shapley value of each stream. Goes on after a kill.
@@ -86,8 +87,8 @@ def ablate(
             def on_step(streams: str, report: StepReport) -> None:
                 show(report.step, report.total_steps, streams)
 
-            result = ablate_retrained(config, pictures, out / "retrained", reserved, device=device, seed=seed,
-                                      on_step=on_step, progress=show, command=command)  # fmt: skip
+            result = ablate_retrained(config, pictures, out / "retrained", reserved, device=device, precision=precision,
+                                      seed=seed, on_step=on_step, progress=show, command=command)  # fmt: skip
         for view, shares in result.stream_shares.items():
             rows = by_streams(out / "retrained", result, view)
             console.print(ablation_table(f"retrained with these streams only, {view}", rows))
@@ -96,7 +97,7 @@ def ablate(
             whole = out / "retrained" / max(result.folders, key=lambda name: name.count("+"))
             checkpoint = next(p for p in (whole / "detector.safetensors", whole / "run/checkpoints/best.safetensors")
                               if p.is_file())  # fmt: skip
-    opened = open_detector(checkpoint, device)
+    opened = open_detector(checkpoint, device, precision)
     with progress_bar("masking") as show:
         summary = ablate_masked(opened, pictures, out / "masked", reserved, seed=seed, progress=show, command=command)
     subsets = {tuple(n.removeprefix("masked-").split("+")): c for n, c in summary.conditions.items()}

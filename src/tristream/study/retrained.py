@@ -45,6 +45,7 @@ def ablate_retrained(
     calibration: PictureSet | None,
     *,
     device: str = "auto",
+    precision: str = "32",
     seed: int = 0,
     on_step: Callable[[str, StepReport], None] | None = None,
     progress: Progress | None = None,
@@ -54,8 +55,9 @@ def ablate_retrained(
 
     Into `out`/<streams>: run/ (as `train`), detector.safetensors (calibrated), evaluation/ (as `evaluate`). What is
     finished is kept, and a killed run goes on. calibration: as in `evaluation.ablation.ablate`; None leaves the
-    thresholds out. seed: of the bootstrap. Loss terms that need a stream which is left out are left out. Raises
-    UsageError for a config of another detector, and what `train` and `evaluate_checkpoint` raise.
+    thresholds out. precision: of the evaluation. seed: of the bootstrap. Loss terms that need a stream which is left
+    out are left out. Raises UsageError for a config of another detector, and what `train` and `evaluate_checkpoint`
+    raise.
     """
     if config.detector.get("name", "multistream") != "multistream" or config.init_from is not None:
         raise UsageError("retraining without a stream needs a config of a new multistream detector, without init_from")
@@ -71,8 +73,8 @@ def ablate_retrained(
         best = train(of_streams(config, streams), folder / "run", resume=True, on_step=report, command=command)
         checkpoint = _calibrated(best, folder / "detector.safetensors", calibration, device, progress)
         evaluate_checkpoint(
-            checkpoint, pictures, None, folder / "evaluation", device=device, seed=seed, progress=progress,
-            command=command,
+            checkpoint, pictures, None, folder / "evaluation", device=device, precision=precision, seed=seed,
+            progress=progress, command=command,
         )  # fmt: skip
         folders[name] = f"{name}/evaluation"
         tables[frozenset(streams)] = read_conditions(pd.read_parquet(folder / "evaluation" / "predictions.parquet"))
@@ -90,14 +92,14 @@ def ablate_retrained(
 
 
 def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
-    """The same run with these streams alone. Raises ConfigError as the config does."""
+    """The same run with these streams alone, by another name if it has more. Raises ConfigError as the config does."""
     detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
     kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
     others = tuple(f"streams.{name}." for name in STREAMS if name not in streams)
     frozen = tuple(module for module in config.frozen if not f"{module}.".startswith(others))
-    update: dict[str, Any] = {
-        "detector": detector, "objectives": kept, "frozen": frozen, "name": f"{config.name}-{'+'.join(streams)}",
-    }  # fmt: skip
+    update: dict[str, Any] = {"detector": detector, "objectives": kept, "frozen": frozen}
+    if streams != tuple(config.detector.get("streams", STREAMS)):
+        update["name"] = f"{config.name}-{'+'.join(streams)}"
     if "distillation" not in kept:
         update["teacher"] = None
     return config.model_copy(update=update)
