@@ -86,7 +86,7 @@ def test_every_planned_command_and_config_is_understood(
     assert run(protocol, monkeypatch, *options, "--results", "gone", "--precision", "bf16") == 0
     commands = planned(capsys)
     rounded = {shlex.split(line)[1] for line in commands if "--precision bf16" in line}
-    assert rounded == {"evaluate", "robustness", "ablate", "attack"}
+    assert rounded == {"evaluate", "robustness", "ablate"}
     assert {shlex.split(line)[1] for line in commands} >= {"train", "calibrate", "evaluate", "robustness", "ablate"}
     known = {command.name for command in app.registered_commands}
     assert [c for line in commands if shlex.split(line)[1] in known and (c := complaint(line))] == []

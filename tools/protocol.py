@@ -80,7 +80,7 @@ def plan(options: argparse.Namespace) -> Iterator[Step]:
             words = ("ablate", "--retrain", str(options.runs / name / "config.yaml"), *test, *rounded)
             yield _scoring(name, "retrain", "retrained", words, options)
         if "attack" in options.steps:
-            yield _scoring(name, "attack", "attack", ("attack", *test, *rounded), options)
+            yield _scoring(name, "attack", "attack", ("attack", *test), options)
 
 
 def _training(name: str, options: argparse.Namespace) -> Iterator[Step]:
@@ -236,7 +236,7 @@ def main() -> None:
                         help="for a row's training")  # fmt: skip
     parser.add_argument("--limit", type=int, default=LIMIT, help=f"pictures for robustness, {LIMIT} by default")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32",
-                        help="of everything but training; bf16 is faster on processors that compute in it")  # fmt: skip
+                        help="of evaluate, robustness and ablate; bf16 is faster on processors that compute in it")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
     options = parser.parse_args()
     sys.exit(1 if run(list(plan(options)), options.dry_run) else 0)

@@ -97,9 +97,8 @@ def test_every_crop_is_attacked_and_pictures_come_back_apart(crafter: Crafter) -
     assert logits(Linear(), crafted[0]) == pytest.approx([-0.5] * 3, abs=0.02)
 
 
-@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", list(DETECTORS))
-def test_every_detector_is_attacked_or_says_that_it_gives_no_gradients(name: str, autocast: bool) -> None:
+def test_every_detector_is_attacked_or_says_that_it_gives_no_gradients(name: str) -> None:
     detector, size = small_detector(name).requires_grad_(False), 64
     before = np.random.default_rng(0).random((1, 3, size, size), np.float32)
     with torch.inference_mode():
@@ -108,8 +107,7 @@ def test_every_detector_is_attacked_or_says_that_it_gives_no_gradients(name: str
         with pytest.raises(UsageError, match="gives no gradients of its pixels"):
             Crafter(detector, CPU, 0.0, size)
         return
-    crafter = Crafter(detector, CPU, start, size, autocast=autocast)
-    (crafted,) = crafter.craft(FastGradientSign(2, 2), [before], [FAKE])
+    (crafted,) = Crafter(detector, CPU, start, size).craft(FastGradientSign(2, 2), [before], [FAKE])
     assert logits(detector, crafted)[0] < start, f"{name}: a step against the gradient lowers the logit"
 
 

@@ -1,7 +1,7 @@
 """Adversarial crops by the Adversarial Robustness Toolbox, from any detector that gives gradients.
 
 The detector is shown to it as two scores, [0, z - threshold] with the logit z: whoever crosses the detector's stored
-threshold has succeeded. It runs in eval mode on pixels in [0, 1], its normalisation being inside.
+threshold has succeeded. It runs in eval mode and float32 on pixels in [0, 1], its normalisation being inside.
 FGSM and PGD climb the margin itself, not the cross-entropy: with two classes both have gradients of the same signs, and
 the margin's does not vanish where a detector is sure.
 """
@@ -32,10 +32,8 @@ from tristream.evaluation.conditions import Float32, PictureContext
 class Crafter:
     """Crafts crops against one detector, each away from its own label; what is random follows from (seed, picture)."""
 
-    def __init__(
-        self, detector: Detector, device: torch.device, threshold: float, crop: int, *, autocast: bool = False
-    ) -> None:
-        """threshold: logit from which a picture is called fake; crop: side in px; autocast: as in `TorchSession`.
+    def __init__(self, detector: Detector, device: torch.device, threshold: float, crop: int) -> None:
+        """threshold: logit from which a picture is called fake; crop: side in px.
 
         The detector is used, not copied, and its parameters take no gradients from here on. Raises UsageError for one
         whose logit has no gradient with respect to its pixels.
@@ -47,7 +45,7 @@ class Crafter:
         if not detector(probe).logits.requires_grad:
             raise UsageError(f"{type(detector).__name__} gives no gradients of its pixels: these attacks need them")
         self._classifier = _Classifier(
-            model=_TwoScores(detector, threshold, autocast),
+            model=_TwoScores(detector, threshold),
             loss=_Margin(),
             input_shape=(3, crop, crop),
             nb_classes=2,
@@ -86,14 +84,12 @@ class Crafter:
 
 
 class _TwoScores(nn.Module):
-    def __init__(self, detector: Detector, threshold: float, autocast: bool) -> None:
+    def __init__(self, detector: Detector, threshold: float) -> None:
         super().__init__()
-        self._detector, self._threshold, self._autocast = detector, threshold, autocast
+        self._detector, self._threshold = detector, threshold
 
     def forward(self, pixels: Tensor) -> Tensor:
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
-            logit_B = self._detector(pixels).logits
-        margin_B = logit_B.float() - self._threshold
+        margin_B = self._detector(pixels).logits - self._threshold
         return torch.stack([torch.zeros_like(margin_B), margin_B], dim=1)
 
 

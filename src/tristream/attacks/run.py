@@ -70,9 +70,7 @@ def attack(
     total = crafting + sum(len(condition.of(manifest)) for condition in conditions)
 
     def craft_all() -> None:
-        crafter = Crafter(
-            session.detector, session.device, threshold, metadata.preprocessing.crop, autocast=session.autocast
-        )
+        crafter = Crafter(session.detector, session.device, threshold, metadata.preprocessing.crop)
         size, done = batch_size or (32 if session.device.type == "cuda" else 8), 0
         for attack, part in parts:
             for start in range(0, len(part), size):

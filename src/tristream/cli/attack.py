@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tristream.cli.options import Device, Precision, RunFolder, Split
+from tristream.cli.options import Device, RunFolder, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import needs_extra
 
@@ -48,7 +48,6 @@ def attack(
     ] = 0.0,
     full: Annotated[bool, typer.Option("--full", help="The budget of a GPU, also on a CPU.")] = False,
     device: Device = "auto",
-    precision: Precision = "32",
     seed: Annotated[int, typer.Option("--seed", help="Of the random starts and the bootstrap.")] = 0,
 ) -> None:
     """Attack a detector: hide fakes and accuse reals, by somebody who knows its weights. Goes on after a kill.
@@ -80,7 +79,7 @@ def attack(
     )
     chosen = attacks(kinds or (), budget)
     most = max(attack.pictures for attack in chosen)
-    opened = open_detector(checkpoint, device, precision)
+    opened = open_detector(checkpoint, device)
     with progress_bar("attacking") as show:
         summary, checks = attack_opened(
             opened, PictureSet(data, split, most), out, chosen, seed=seed, show=show,

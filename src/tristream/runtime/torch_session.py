@@ -26,8 +26,9 @@ class TorchSession:
 
         The detector is used, not copied.
         """
-        self.device, self.autocast = torch.device(device), autocast
+        self.device = torch.device(device)
         self.detector = detector.to(self.device).to(memory_format=torch.channels_last)
+        self._autocast = autocast
         self._mask = None if stream_mask is None else torch.tensor(stream_mask, device=self.device)
 
     @property
@@ -57,7 +58,7 @@ class TorchSession:
         was_training = self.detector.training
         self.detector.eval()
         try:
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 yield
         finally:
             self.detector.train(was_training)
