@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
@@ -159,19 +158,3 @@ def test_steps_run_once_and_failures_do_not_stop_them(
     Path("runs/tiny/detector.safetensors").write_bytes(b"other weights")
     assert run(protocol, monkeypatch, *options[2:], "--rows", "tiny") == 1
     assert ran == ["evaluate", "evaluate", "evaluate", "ablate"], "records of other weights do not count"
-
-
-def test_the_rows_own_training_is_that_of_all_streams_in_the_retrained_ablation(
-    protocol: ModuleType, monkeypatch: pytest.MonkeyPatch, ran: list[str]
-) -> None:
-    options = ("--rows", "tiny", "--steps", "train,retrain", "--runs", "runs", "--results", "results")
-    assert run(protocol, monkeypatch, *options, "--precision", "bf16") == 0
-    assert ran == ["train", "calibrate", "ablate"]
-    retrained = Path("runs/tiny/ablation/retrained")
-    started = {
-        folder.name: json.loads((folder / "run/environment.json").read_text())["command"].split()[1]
-        for folder in retrained.iterdir() if folder.is_dir()
-    }  # fmt: skip
-    assert started == {"frequency": "ablate", "semantic": "ablate", "frequency+semantic": "train"}
-    kept = read_run(Path("results/tiny/retrained/frequency+semantic/evaluation"))
-    assert "bf16" in kept.record.engine

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from protocol_rows import CLIP, ROWS
 
 from tristream.data.files import file_facts
@@ -47,7 +46,6 @@ class Step:
     words: Callable[[], tuple[str, ...]]
     """Of the command; which weights there are is looked up when its turn comes."""
     is_done: Callable[[], bool]
-    prepare: Callable[[], None] = lambda: None
     keep: Callable[[], None] = lambda: None
     """Copies what is to be kept into the results."""
     needs: Callable[[], Path] | None = None
@@ -110,7 +108,7 @@ def _training(name: str, options: argparse.Namespace) -> Iterator[Step]:
         for file in ("config.yaml", "environment.json", "log.jsonl"):
             shutil.copy(runs / file, target / file)
 
-    yield Step(name, "train", lambda: train, is_trained, keep=keep)
+    yield Step(name, "train", lambda: train, is_trained, keep)
     reserved = ("--data", str(options.data), "--split", "reserved")
     fit = ("calibrate", "--checkpoint", str(best), *reserved, "-o", str(calibrated))
     yield Step(name, "calibrate", lambda: fit, calibrated.is_file, needs=lambda: last)
@@ -137,22 +135,7 @@ def _scoring(name: str, kind: str, place: str, words: tuple[str, ...], options: 
     def is_done() -> bool:
         return is_recorded(kept, shlex.join(["tristream", *command()]), None if kind == "retrain" else weights())
 
-    def prepare() -> None:
-        if kind == "retrain":
-            lend_training(runs, made)
-
-    return Step(name, kind, command, is_done, prepare, lambda: keep_records(made, kept), weights)
-
-
-def lend_training(run: Path, retrained: Path) -> None:
-    """Let the row's own training stand for that of all its streams: `tristream ablate` goes on from what it finds."""
-    streams = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["detector"]["streams"]
-    target = retrained / "+".join(streams) / "run"
-    if not target.exists():
-        target.mkdir(parents=True)
-        for file in ("config.yaml", "environment.json", "log.jsonl"):
-            shutil.copy(run / file, target / file)
-        shutil.copytree(run / "checkpoints", target / "checkpoints")
+    return Step(name, kind, command, is_done, lambda: keep_records(made, kept), weights)
 
 
 def is_recorded(kept: Path, command: str, weights: Path | None) -> bool:
@@ -199,7 +182,6 @@ def run(steps: list[Step], dry_run: bool) -> int:
         if step.needs is not None and not step.needs().is_file():
             failed.append(f"{step.row}, {step.kind}: no {step.needs()}")
             continue
-        step.prepare()
         began = time.monotonic()
         status = subprocess.run([*PROGRAM, *step.words()], stdout=sys.stderr, check=False).returncode
         took.setdefault(step.kind, []).append(time.monotonic() - began)
@@ -236,7 +218,7 @@ def main() -> None:
                         help="for a row's training")  # fmt: skip
     parser.add_argument("--limit", type=int, default=LIMIT, help=f"pictures for robustness, {LIMIT} by default")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32",
-                        help="of evaluate, robustness and ablate; bf16 is faster on processors that compute in it")  # fmt: skip
+                        help="of evaluate, robustness, ablate; bf16 is faster where the processor has it")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
     options = parser.parse_args()
     sys.exit(1 if run(list(plan(options)), options.dry_run) else 0)

@@ -50,16 +50,26 @@ def test_a_sound_run_passes_every_check() -> None:
     ("faulty", "words"),
     [
         (run(noise=18), "pgd-8 is not weaker than noise of equal norm"),
+        ({"cw": planted(0), "cw_shuffled": planted(0)}, "cw is stronger than noise of equal norm"),
+        ({"cw": planted(9), "cw_unrounded": planted(4), "cw_shuffled": planted(0)}, "cw-unrounded is stronger"),
         (run(weak=18), "pgd-8 is not weaker than pgd-2"),
         (run(near=18), "pgd-128"),
         (run() | {"pgd_8": planted(12, 9 / 255)}, "pgd-8 changes no pixel by more than 8 grey levels"),
     ],
-    ids=["noise is stronger", "a larger epsilon is weaker", "unbounded and not almost always", "out of the budget"],
+    ids=[
+        "noise is stronger", "nothing is done", "next to nothing is done before rounding", "a larger epsilon is weaker",
+        "unbounded and not almost always", "out of the budget",
+    ],
 )  # fmt: skip
 def test_a_fault_fails_its_check(faulty: dict[str, Pictures], words: str) -> None:
     found = failed(**faulty)
     assert found
     assert found[0].startswith(words)
+
+
+def test_noise_that_nearly_always_succeeds_leaves_nothing_to_beat() -> None:
+    assert failed(cw=planted(N), cw_shuffled=planted(N)) == []
+    assert failed(cw=planted(6), cw_shuffled=planted(0)) == []
 
 
 def test_a_difference_within_chance_is_no_fault() -> None:
@@ -79,6 +89,5 @@ def test_a_check_says_what_came() -> None:
     pictures = {"delivered": planted(0), "pgd-8": planted(12, 8 / 255), "pgd-8-shuffled": planted(3)}
     assert sanity(pictures, STORED, EPSILON)[0] == Check(
         passed=True,
-        words="pgd-8 is not weaker than noise of equal norm: of 20 pictures 9 fell to pgd-8 alone, "
-        "0 to the other alone",
+        words="pgd-8 is stronger than noise of equal norm: of 20 pictures 9 fell to pgd-8 alone, 0 to the other alone",
     )

@@ -163,9 +163,17 @@ def test_a_picture_that_cannot_be_read_counts_nowhere(tmp_path: Path) -> None:
     assert summary.conditions["fgsm-8"].overall.n_failed == 1
 
 
-@pytest.mark.parametrize("fault", ["nothing", "too far"])
+@pytest.mark.parametrize(
+    ("fault", "kind", "expected"),
+    [
+        ("nothing", "pgd", "near-unbounded, succeeds on 0%"),
+        ("nothing", "fgsm", "fgsm-8 is stronger than noise"),
+        ("nothing", "cw", "cw-unrounded is stronger than noise"),
+        ("too far", "pgd", "pgd-8 changes no pixel by more than 8"),
+    ],
+)
 def test_checks_notice_an_attack_that_does_nothing_or_goes_too_far(
-    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fault: str, kind: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crafted = attack_run.Crafter.craft
 
@@ -177,10 +185,8 @@ def test_checks_notice_an_attack_that_does_nothing_or_goes_too_far(
     monkeypatch.setattr(attack_run.Crafter, "craft", faulty)
     data = PictureSet(planted_pictures(tmp_path, 12), "test", 12)
     opened = planted_opened(tmp_path / "planted.safetensors")
-    _, checks = attack(opened, data, tmp_path / "out", attacks(["pgd"], Budget(12, 12, 1, 1)), resamples=20)
-    failed = " ".join(check.words for check in checks if not check.passed)
-    expected = {"nothing": "near-unbounded, succeeds on 0%", "too far": "pgd-8 changes no pixel by more than 8"}
-    assert expected[fault] in failed
+    _, checks = attack(opened, data, tmp_path / "out", attacks([kind], Budget(12, 12, 1, 1)), resamples=20)
+    assert expected in " ".join(check.words for check in checks if not check.passed)
 
 
 def test_what_cannot_be_attacked_is_told(tmp_path: Path) -> None:

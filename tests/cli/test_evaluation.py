@@ -119,7 +119,7 @@ def test_ablate_masks_and_retrains_into_two_tables(data: Path, tmp_path: Path) -
     done = run(*words, "--retrain", tmp_path / "tiny.yaml", "--precision", "bf16")
     assert done.exit_code == 0, done.output
     assert "retrained with these streams only, delivered" in done.stdout
-    assert "tiny: the other streams masked at inference" in done.stdout.replace("\n", " ")
+    assert "tiny-frequency+semantic: the other streams masked at inference" in done.stdout.replace("\n", " ")
     assert (tmp_path / "out/masked/DONE").is_file()
     for folder in ("masked", "retrained/semantic/evaluation"):
         assert json.loads((tmp_path / "out" / folder / "record.json").read_text())["precision"] == "bf16"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,21 @@ def test_a_finished_ablation_is_read_and_another_calibration_is_refused(
     assert len(opened.detector.session.batch_sizes) == before, "nothing is scored again"
     with pytest.raises(ManifestError, match="holds another run"):
         ablate(opened, pictures, tmp_path / "out", PictureSet(data, "reserved", limit=10))
+    record = (tmp_path / "out/record.json").read_text()
+    with pytest.raises(ManifestError, match=r"another run \(recalibrated_on differ"):
+        ablate(opened, pictures, tmp_path / "out", None)
+    assert (tmp_path / "out/record.json").read_text() == record
+
+
+def test_a_picture_that_stands_twice_has_no_shares_and_loses_no_run(opened: Opened, data: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(data)
+    test = table[table["split"] == "test"]
+    copy = test.iloc[[0]].assign(path="again.png")
+    shutil.copy(data.parent / str(test["path"].iloc[0]), data.parent / "again.png")
+    pd.concat([table, copy]).to_csv(data, index=False)
+    summary = ablate(opened, PictureSet(data, "test"), tmp_path / "out", None)
+    assert summary.stream_shares is not None
+    assert all("stands there twice" in str(share.reason) for share in summary.stream_shares.values())
 
 
 def test_a_stream_that_tells_nothing_has_no_threshold(opened: Opened, data: Path, tmp_path: Path) -> None:

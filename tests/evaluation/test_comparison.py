@@ -98,10 +98,20 @@ def test_runs_are_compared_in_their_common_conditions_with_holm(tmp_path: Path) 
     ]  # fmt: skip
     tested = [d for d in found.differences if d.figure.p_value is not None]
     assert found.tests == len(tested) > 0
+    assert found.least_p_value_holm == pytest.approx(len(tested) * 2 / 41)
+    many = compare_runs([tmp_path / "a", *[tmp_path / "b", tmp_path / "c"] * 3])
+    assert many.resamples > 1000, "more tests take more resamples"
+    assert many.least_p_value_holm < 0.025
     assert [d.p_value_holm for d in tested] == pytest.approx(holm([d.figure.p_value for d in tested]))
     assert RunComparison.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(UsageError, match="two run folders or more"):
         compare_runs([tmp_path / "a"])
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "DONE").touch()
+    (tmp_path / "bad" / "record.json").write_text('{"checkpoint": {"name": "d"}}')
+    (tmp_path / "bad" / "metrics.json").write_text('{"level": "high"}')
+    with pytest.raises(UsageError, match="not a run of this release"):
+        compare_runs([tmp_path / "a", tmp_path / "bad"])
     (tmp_path / "b" / "DONE").unlink()
     with pytest.raises(UsageError, match="no finished run"):
         compare_runs([tmp_path / "a", tmp_path / "b"])

@@ -14,8 +14,9 @@ from tests.data import miniatures
 from tests.planted import planted_metadata
 from tristream.data.readers import recognise
 from tristream.errors import ConfigError, UsageError
+from tristream.evaluation import suites
 from tristream.evaluation.record import Opened
-from tristream.evaluation.suites import SUITES, SuiteResult, by_video, matrix, run_suite
+from tristream.evaluation.suites import MEAN, MEASURES, SUITES, SuiteResult, by_video, run_suite
 from tristream.evaluation.text import suite_table
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics import binary
@@ -41,6 +42,7 @@ def test_an_unseen_set_is_told_apart_per_generator_and_by_kind(opened: Opened, t
     delivered = [c for c in result.cells if c.condition == "delivered"]
     assert [(c.set, c.part, c.n_real, c.n_fake) for c in delivered] == [
         ("So-Fake-OOD", "all", 2, 4), ("So-Fake-OOD", "GPT4o", 2, 2), ("So-Fake-OOD", "tampered-GPT4o", 2, 2),
+        ("So-Fake-OOD", MEAN, 2, 4),
         ("So-Fake-OOD, wholly synthetic", "all", 2, 2), ("So-Fake-OOD, wholly synthetic", "GPT4o", 2, 2),
     ]  # fmt: skip
     table = pd.read_parquet(tmp_path / "out" / delivered[0].run / "predictions.parquet").query(
@@ -48,7 +50,10 @@ def test_an_unseen_set_is_told_apart_per_generator_and_by_kind(opened: Opened, t
     )
     assert delivered[0].figures["auroc"].value == binary.auroc(table["logit"], table["label"])
     assert delivered[0].figures["auroc"].reason.startswith("no interval: 2 real pictures")
-    record = json.loads((tmp_path / "out" / delivered[3].run / "record.json").read_text())
+    means = {m: np.mean([delivered[row].figures[m].value for row in (1, 2)]) for m in ("auroc", "oracle_accuracy")}
+    assert {m: delivered[3].figures[m].value for m in means} == pytest.approx(means)
+    assert delivered[3].figures["auroc"].reason == "no interval: 2 generators, it takes 5"
+    record = json.loads((tmp_path / "out" / delivered[4].run / "record.json").read_text())
     assert record["only"] == {"manipulation": ["real", "full_synthetic"]}
     assert SuiteResult.model_validate_json((tmp_path / "out" / "suite.json").read_text()) == result
 
@@ -58,9 +63,12 @@ def test_every_generator_of_the_matrix_is_set_against_its_own_reals(tmp_path: Pa
     recognise(mini.root).manifest.write(tmp_path / "genimage.parquet")
     detectors = [planted(tmp_path, name) for name in ("on-biggan", "on-adm")]
     result = run_suite("cross-generator", detectors, tmp_path, tmp_path / "out", resamples=20)
-    rows = matrix(result, "delivered")
+    rows: dict[str, list[str]] = {}
+    for cell in result.cells:
+        if cell.condition == "delivered":
+            rows.setdefault(cell.checkpoint, []).append(cell.part)
     assert [name.split()[0] for name in rows] == ["on-biggan", "on-adm"]
-    assert all(len(row) == 9 for row in rows.values()), "all, and eight generators"
+    assert all((parts[0], len(parts), parts[-1]) == ("all", 10, MEAN) for parts in rows.values()), "and 8 generators"
     one = next(c for c in result.cells if c.part == "BigGAN" and c.condition == "delivered")
     assert (one.n_real, one.n_fake) == (1, 1)
     scored = sum(sum(d.detector.session.batch_sizes) for d in detectors)
@@ -105,17 +113,54 @@ def test_a_video_is_the_mean_of_the_frames_that_could_be_scored() -> None:
     table = pd.DataFrame({
         "id": list("abcde"), "path": list("abcde"), "label": [0, 0, 1, 1, 1], "generator": ["", "", "x", "x", "x"],
         "source": "s", "group": "g", "split": "test", "condition": "delivered",
-        "logit": [1.0, 3.0, 5.0, np.nan, np.nan],
+        "logit": [-1.0, 9.0, 5.0, np.nan, np.nan],
         "probability": [0.5, 0.7, 0.9, np.nan, np.nan], "error": ["", "", "", "broken", "broken"],
         "video": ["r", "r", "f", "f", "h"],
     })  # fmt: skip
     videos = by_video(table).set_index("id")
-    assert videos.loc["r", "logit"] == 2
     assert videos.loc["r", "probability"] == pytest.approx(0.6)
-    assert videos.loc["f", "logit"] == 5
+    assert videos.loc["r", "logit"] == pytest.approx(np.log(0.6 / 0.4)), "of the mean probability, not the mean logit"
+    assert videos.loc["f", "logit"] == pytest.approx(np.log(9))
+    raw = by_video(table.assign(probability=np.nan)).set_index("id")
+    mean = (1 / (1 + np.exp(1)) + 1 / (1 + np.exp(-9))) / 2
+    assert raw.loc["r", "logit"] == pytest.approx(np.log(mean / (1 - mean))), "the sigmoid of the raw output"
+    assert np.isnan(raw.loc["r", "probability"])
     assert videos.loc["h", "error"] == "no frame of it could be scored"
     assert videos["label"].to_dict() == {"r": 0, "f": 1, "h": 1}
     assert len(by_video(table.assign(video=""))) == 5, "a picture without a video is one of its own"
+
+
+def test_every_generator_counts_alike_in_the_mean_and_its_interval_is_over_generators() -> None:
+    rng, names = np.random.default_rng(0), [f"g{n}" for n in range(6)]
+    shifts = dict(zip(names, (0, 0, 0, 3, 3, 3), strict=True))
+    rows = [(0, "", 0.0)] * 60 + [(1, name, shift) for name, shift in shifts.items() for _ in range(20)]
+    table = pd.DataFrame(rows, columns=["label", "generator", "shift"])
+    table = table.assign(
+        id=[str(n) for n in range(len(table))], path=[str(n) for n in range(len(table))], source="s", group="",
+        split="test", condition="delivered", logit=table["shift"] + rng.normal(size=len(table)), probability=np.nan,
+        error="",
+    )  # fmt: skip
+    cells = {c.part: c for c in suites._cells(table, "d", SUITES["ood"].sets[0], "run", 0, 200)}
+    parts = [cells[name].figures["auroc"].value for name in names]
+    mean = cells[MEAN].figures["auroc"]
+    assert mean.value == pytest.approx(np.mean(parts))
+    assert mean.low < mean.value < mean.high
+    assert mean.high - mean.low > 0.1, "it spreads with the generators, which differ"
+    for measure in MEASURES[:4]:
+        assert cells[MEAN].figures[measure].low is not None
+    assert cells[MEAN].figures["balanced_accuracy_at_half"].reason == "the detector is not calibrated"
+    assert cells["g5"].figures["oracle_accuracy"].value >= cells["g5"].figures["accuracy_at_zero"].value
+
+
+def test_a_detector_cannot_choose_where_its_runs_lie(tmp_path: Path) -> None:
+    mini = miniatures.folder(tmp_path / "photos")
+    manifest = recognise(mini.root).manifest
+    type(manifest)(manifest.table.assign(split="test"), manifest.root).write(tmp_path / "photos.csv")
+    found = planted(tmp_path, "planted")
+    metadata = found.detector.metadata.model_copy(update={"name": "../../outside"})
+    opened = Opened(found.path, OpenDetector(found.detector.session, metadata, "planted"), "32")
+    result = run_suite("in-distribution", [opened], tmp_path / "photos.csv", tmp_path / "out", resamples=20)
+    assert all((tmp_path / "out" / cell.run).resolve().is_relative_to(tmp_path / "out") for cell in result.cells)
 
 
 def test_in_distribution_takes_the_manifest_itself(opened: Opened, tmp_path: Path) -> None:

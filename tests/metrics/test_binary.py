@@ -19,6 +19,7 @@ TWO_CLASS: dict[str, Callable[..., float]] = {
     "f1": lambda s, y: binary.f1(s, y, 0.5),
     "true_positive_rate_at": lambda s, y: binary.true_positive_rate_at(s, y, 0.5),
     "best_balanced_accuracy_threshold": binary.best_balanced_accuracy_threshold,
+    "oracle_accuracy": binary.oracle_accuracy,
     "expected_calibration_error": binary.expected_calibration_error,
     "brier": binary.brier,
 }
@@ -137,6 +138,15 @@ def test_best_threshold_beats_every_score_as_threshold(seed: int) -> None:
     score, label = tied(seed, n=60)
     best = binary.balanced_accuracy(score, label, binary.best_balanced_accuracy_threshold(score, label))
     assert best == pytest.approx(max(binary.balanced_accuracy(score, label, t) for t in np.unique(score)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_oracle_knows_the_best_threshold_of_all(seed: int) -> None:
+    score, label = tied(seed, n=60)
+    thresholds = [*np.unique(score), 2.0]
+    best = max(reference.accuracy_score(label, score >= threshold) for threshold in thresholds)
+    assert binary.oracle_accuracy(score, label) == pytest.approx(best)
+    assert binary.oracle_accuracy([3.0, 1.0, 1.0], [0, 1, 1]) == pytest.approx(2 / 3), "everything is called fake"
 
 
 def test_calibration_error_by_hand() -> None:

@@ -65,6 +65,15 @@ def test_delong_of_a_detector_with_itself_and_of_too_few_pictures() -> None:
         delong([0, np.nan], [1, 2], [0, 1])
 
 
+def test_areas_that_differ_without_variance_have_no_p_value() -> None:
+    label, perfect = np.repeat([0, 1], 10), np.repeat([0.0, 1.0], 10)
+    for other in (-perfect, np.zeros(20)):
+        found = delong(perfect, other, label)
+        assert found.difference > 0.4
+        assert found.p_value is None
+    assert delong(perfect, perfect, label).p_value == 1.0
+
+
 def test_holm_by_hand_and_never_below_the_raw_value() -> None:
     assert holm([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
     assert holm([0.9, 0.001]) == pytest.approx([0.9, 0.002])

@@ -36,6 +36,10 @@ PAIRS: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Array, 
         binary.equal_error_rate,
         lambda c, s, y: resampled.equal_error_rate(resampled.Ranking(s, y)(c)),
     ),
+    "oracle_accuracy": (
+        binary.oracle_accuracy,
+        lambda c, s, y: resampled.oracle_accuracy(resampled.Ranking(s, y)(c)),
+    ),
     "true_positive_rate_at": (
         lambda s, y: binary.true_positive_rate_at(s, y, 0.3),
         lambda c, s, y: resampled.true_positive_rate_at(resampled.Ranking(s, y)(c), 0.3),

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,14 @@ import pytest
 
 from tests.report.planted import MASKED, PERTURBED, plant_run, planted_predictions
 from tristream.errors import UsageError
+from tristream.evaluation import suites
 from tristream.evaluation.comparison import compare
 from tristream.evaluation.summary import Summary
 from tristream.evaluation.text import figure_text
 from tristream.report.contents import MEASURES
 from tristream.report.report import FORMATS, Report, make_report
 from tristream.report.runs import arrange, find_runs
+from tristream.report.suites import MEASURES as SUITE_MEASURES
 from tristream.report.suites import find_suites
 
 
@@ -242,7 +245,7 @@ def test_reported_figures_stand_apart(tmp_path: Path, ours: Summary) -> None:
 def test_a_suite_has_a_line_for_every_set_and_says_how_to_obtain_those_that_are_not_there(tmp_path: Path) -> None:
     summary = plant_run(tmp_path / "runs/so-fake", conditions={"delivered": {}})
     row = summary.conditions["delivered"].overall
-    figures = {m: row.figures[m].model_dump() for m in ("auroc", "balanced_accuracy_at_half")}
+    figures = {m: row.figures[m].model_dump() for m in SUITE_MEASURES}
     empty = {"value": None, "reason": "no celebdf.parquet; its authors have to be asked"}
     gated = {measure: empty for measure in figures}
     common = {"checkpoint": "ours (0123)", "condition": "delivered", "unit": "picture", "part": "all"}
@@ -255,11 +258,19 @@ def test_a_suite_has_a_line_for_every_set_and_says_how_to_obtain_those_that_are_
     report = make_report(find_runs([tmp_path / "runs"]), find_suites([tmp_path / "runs"]))
     assert table_of(report, "suite-ood") == [
         ["So-Fake-OOD", "picture", "all", "28", "28", *(figure_text(row.figures[m]) for m in figures)],
-        ["Celeb-DF-v2", "picture", "all", "—", "—", "—", "—"],
+        ["Celeb-DF-v2", "picture", "all", "—", "—", *["—"] * len(figures)],
     ]
     assert "no celebdf.parquet; its authors have to be asked" in FORMATS["html"](report)
     (table,) = (table for table in report.tables if table.name.startswith("suite"))
     assert [run.folder.name for run in table.runs] == ["so-fake"]
+    shutil.copytree(tmp_path / "runs", tmp_path / "more")
+    both = make_report(find_runs([tmp_path]), find_suites([tmp_path]))
+    names = [table.name for table in both.tables if table.name.startswith("suite")]
+    assert len(set(names)) == len(names) == 2
+
+
+def test_a_report_shows_every_figure_of_a_suite() -> None:
+    assert tuple(SUITE_MEASURES) == suites.MEASURES
 
 
 def test_folders_are_searched_and_what_is_no_run_is_refused(tmp_path: Path, ours: Summary) -> None:

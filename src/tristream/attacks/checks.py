@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from tristream.attacks.crafted import SHUFFLED, base_names
+from tristream.attacks.crafted import SHUFFLED, UNROUNDED, base_names
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError
 from tristream.evaluation.attacked import right
@@ -23,6 +23,7 @@ LEVEL = 0.05
 UNBOUNDED = 100 / 255
 ALMOST_ALWAYS = 0.95
 """From this epsilon on, this share of the attacks has to succeed."""
+NOISE = "noise of equal norm"
 
 
 class Check(StrictModel):
@@ -49,7 +50,13 @@ def sanity(
         return []
     names = base_names(list(pictures))
     epsilon = {name: Fraction(parameters[name]["epsilon"]) for name in names if "epsilon" in parameters.get(name, {})}
-    found = [_not_weaker(hits, name, name + SHUFFLED, "noise of equal norm") for name in names]
+    strongest = {name.partition("-")[0]: name for name in sorted(names, key=lambda name: epsilon.get(name, 0))}
+    found = [
+        _stronger_than_noise(hits, name)
+        if name in strongest.values()
+        else _not_weaker(hits, name, name + SHUFFLED, NOISE)
+        for name in names
+    ]
     found += [_not_weaker(hits, strong, weak, weak) for weak, strong in _pairs(epsilon)]
     for name, bound in epsilon.items():
         found.append(_within(name, pictures[name], float(bound)))
@@ -78,15 +85,31 @@ def _pairs(epsilon: Mapping[str, Fraction]) -> Iterator[tuple[str, str]]:
     yield from ((n, m) for n in epsilon for m in climbing if n.startswith("fgsm") and epsilon[n] == epsilon[m])
 
 
+def _stronger_than_noise(hits: Mapping[str, Mapping[str, bool]], name: str) -> Check:
+    """Of the strongest attack of a method, before rounding where that was kept: one that does nothing must not pass."""
+    strong, noise = name + UNROUNDED if name + UNROUNDED in hits else name, name + SHUFFLED
+    pictures, only_strong, only_noise = _alone(hits, strong, noise)
+    passed = _sign_test(only_strong, only_noise) < LEVEL or float(np.mean(list(hits[noise].values()))) >= ALMOST_ALWAYS
+    words = f"{strong} is stronger than {NOISE}: of {pictures} pictures {only_strong} fell to {strong} alone"
+    return Check(passed=passed, words=f"{words}, {only_noise} to the other alone")
+
+
 def _not_weaker(hits: Mapping[str, Mapping[str, bool]], strong: str, weak: str, called: str) -> Check:
-    """By a sign test on the pictures that both attacked."""
-    both = sorted(hits[strong].keys() & hits[weak].keys())
-    only_strong = sum(hits[strong][p] and not hits[weak][p] for p in both)
-    only_weak = sum(hits[weak][p] and not hits[strong][p] for p in both)
-    decided = only_strong + only_weak
-    p_value = binomtest(only_weak, decided, alternative="greater").pvalue if decided else 1.0
-    words = f"{strong} is not weaker than {called}: of {len(both)} pictures {only_strong} fell to {strong} alone"
-    return Check(passed=bool(p_value >= LEVEL), words=f"{words}, {only_weak} to the other alone")
+    pictures, only_strong, only_weak = _alone(hits, strong, weak)
+    words = f"{strong} is not weaker than {called}: of {pictures} pictures {only_strong} fell to {strong} alone"
+    return Check(passed=_sign_test(only_weak, only_strong) >= LEVEL, words=f"{words}, {only_weak} to the other alone")
+
+
+def _alone(hits: Mapping[str, Mapping[str, bool]], one: str, other: str) -> tuple[int, int, int]:
+    """How many pictures both attacked, and how many of them fell to one alone, and to the other alone."""
+    both = hits[one].keys() & hits[other].keys()
+    only_one = sum(hits[one][p] and not hits[other][p] for p in both)
+    return len(both), only_one, sum(hits[other][p] and not hits[one][p] for p in both)
+
+
+def _sign_test(more: int, fewer: int) -> float:
+    """One-sided p-value of `more` being the larger by chance."""
+    return float(binomtest(more, more + fewer, alternative="greater").pvalue) if more + fewer else 1.0
 
 
 def _within(name: str, attacked: Pictures, epsilon: float) -> Check:

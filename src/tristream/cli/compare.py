@@ -25,7 +25,10 @@ def compare(
     ],
     format: Annotated[Format, typer.Option("--format")] = Format.TABLE,
     seed: Seed = 0,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the bootstrap.")] = 1000,
+    resamples: Annotated[
+        int | None,
+        typer.Option("--resamples", min=100, help="Of the bootstrap.", show_default="1,000, more for many tests"),
+    ] = None,
 ) -> None:
     """Compare detectors on the same pictures: the first run minus each other one, with paired intervals and p-values.
 
@@ -37,7 +40,7 @@ def compare(
 
     tristream compare results/mine results/theirs
     """
-    with needs_extra("compare", "research"):
+    with needs_extra("compare", "data"):
         from rich.console import Console
 
         from tristream.evaluation.comparison import compare_runs
@@ -50,3 +53,8 @@ def compare(
     console = Console()
     for table in comparison_tables(found):
         console.print(table)
+    if found.least_p_value_holm is not None:
+        console.print(
+            f"Holm corrects for {found.tests} tests; with {found.resamples:,} resamples nothing can fall below "
+            f"{found.least_p_value_holm:.2g}", highlight=False,
+        )  # fmt: skip

@@ -70,6 +70,7 @@ def report(
     tristream report results/mine --scores theirs.csv --data photos/split.csv --split test -o report
     """
     with needs_extra("report", "data"):
+        from tristream.data.files import short_name
         from tristream.data.manifest import Manifest
         from tristream.report.contents import slug
         from tristream.report.report import FORMATS, make_report, write_report
@@ -87,7 +88,7 @@ def report(
             scores,
             manifest,
             place,
-            data=f"{data.resolve().parent.name}/{data.name}",
+            data=short_name(data),
             split=split,
             command=shlex.join(["tristream", *sys.argv[1:]]),
             name=name,

@@ -75,3 +75,13 @@ def path_problem(path: str, root: Path) -> str | None:
     if not Path(os.path.realpath(root / path)).is_relative_to(root):
         return f"is a link that leaves the folder {root}"
     return None
+
+
+def short_name(path: Path) -> str:
+    """The name of a file and that of its folder: what a record says of where it was, wherever the clone lies.
+
+    >>> short_name(Path("/home/me/photos/split.csv"))
+    'photos/split.csv'
+    """
+    path = path.absolute()
+    return f"{path.parent.name}/{path.name}"

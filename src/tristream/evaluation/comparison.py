@@ -104,6 +104,8 @@ class RunComparison(StrictModel):
     seed: int
     tests: int
     """How many p-values Holm's correction is for."""
+    least_p_value_holm: float | None
+    """The smallest that so many resamples can give once it is corrected; None without a test."""
     differences: list[Difference]
 
 
@@ -118,14 +120,21 @@ class _Run:
         return self.predictions[self.predictions["condition"] == condition]
 
 
-def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int = 1000) -> RunComparison:
+MOST_RESAMPLES = 20_000
+
+
+def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None = None) -> RunComparison:
     """The first run minus each other one, by MEASURES, in every condition that both have.
 
-    Raises UsageError for fewer than two runs, an unfinished one, other pictures, and runs without a common condition.
+    resamples: None for 1,000, or as many more as it takes for a p-value below 0.05 / 2 once it is corrected, but not
+    above MOST_RESAMPLES. Raises UsageError for fewer than two runs, an unfinished one, other pictures, and runs without
+    a common condition.
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs two run folders or more")
     first, *others = (_read(run) for run in runs)
+    tests = len(MEASURES) * sum(len(_common(first, other)) for other in others)
+    resamples = resamples or min(max(1000, 80 * tests), MOST_RESAMPLES)
     differences = [d for other in others for d in _differences(first, other, seed, resamples)]
     tested = [d for d in differences if d.figure.p_value is not None]
     corrected = iter(holm([d.figure.p_value for d in tested if d.figure.p_value is not None]))
@@ -134,6 +143,7 @@ def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int = 1000) 
         resamples=resamples,
         seed=seed,
         tests=len(tested),
+        least_p_value_holm=min(1.0, 2 * len(tested) / (resamples + 1)) if tested else None,
         differences=[
             d if d.figure.p_value is None else d.model_copy(update={"p_value_holm": next(corrected)})
             for d in differences
@@ -141,8 +151,13 @@ def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int = 1000) 
     )
 
 
+def _common(a: _Run, b: _Run) -> list[str]:
+    """The conditions of both."""
+    return [name for name in a.predictions["condition"].unique() if name in set(b.predictions["condition"])]
+
+
 def _differences(a: _Run, b: _Run, seed: int, resamples: int) -> list[Difference]:
-    common = [name for name in a.predictions["condition"].unique() if name in set(b.predictions["condition"])]
+    common = _common(a, b)
     if not common:
         raise UsageError(f"{a.name} and {b.name} have no condition in common")
     found = {
@@ -165,6 +180,9 @@ def _read(folder: Path) -> _Run:
         raise UsageError(
             f"{folder}: no finished run; expected a folder that `tristream evaluate` wrote, with DONE in it"
         )
-    name = json.loads((folder / "record.json").read_text(encoding="utf-8"))["checkpoint"]["name"]
-    summary = Summary.model_validate_json((folder / "metrics.json").read_text(encoding="utf-8"))
+    try:
+        name = json.loads((folder / "record.json").read_text(encoding="utf-8"))["checkpoint"]["name"]
+        summary = Summary.model_validate_json((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: not a run of this release; {str(error).splitlines()[0]}") from None
     return _Run(f"{name} ({folder})", pd.read_parquet(folder / "predictions.parquet"), summary)

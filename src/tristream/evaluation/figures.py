@@ -167,6 +167,10 @@ class _Resample:
         return resampled.confusion(self.counts_RN, self.pictures.probability_N, self.pictures.label_N, 0.5)
 
     @cached_property
+    def at_zero(self) -> resampled.Confusion:
+        return resampled.confusion(self.counts_RN, self.pictures.logit_N, self.pictures.label_N, 0.0)
+
+    @cached_property
     def at_threshold(self) -> resampled.Confusion:
         return resampled.confusion(self.counts_RN, self.pictures.logit_N, self.pictures.label_N, self.stored.balanced())
 
@@ -253,6 +257,10 @@ MEASURES: dict[str, _Measure] = {
         lambda p, _: binary.brier(p.probability(), p.label_N, even_odds=True),
         lambda r: resampled.brier(r.counts_RN, r.pictures.probability_N, r.pictures.label_N),
     ),
+    "oracle_accuracy": _of_ranks(binary.oracle_accuracy, resampled.oracle_accuracy),
+    "accuracy_at_zero": _Measure(
+        lambda p, _: binary.accuracy(p.logit_N, p.label_N, 0.0), lambda r: resampled.accuracy(r.at_zero)
+    ),
     "accuracy_at_half": _at_half(binary.accuracy, resampled.accuracy),
     "balanced_accuracy_at_half": _at_half(binary.balanced_accuracy, resampled.balanced_accuracy),
     "f1_at_half": _at_half(binary.f1, resampled.f1),
@@ -272,8 +280,9 @@ MEASURES: dict[str, _Measure] = {
     "selective_calibration_error": _of_resamples(_answered_calibration_error),
     "area_under_risk_coverage": _of_resamples(_risk_coverage),
 }
-"""Figures of the overall row by name. Calibration error, Brier score, coverage and the errors of verdicts that may
-abstain are at even odds, as the probability is; the last is by distance of the logit from the stored threshold, far
+"""Figures of the overall row by name. At zero: of the logit, as a detector without calibration is used; oracle: at the
+threshold that is best on the very pictures. Calibration error, Brier score, coverage and the errors of verdicts that
+may abstain are at even odds, as the probability is; the last is by distance of the logit from the stored threshold, far
 pictures last."""
 
 _ONE_CLASS = {"real_accuracy": 0, "real_coverage": 0, "false_alarm_rate": 0,

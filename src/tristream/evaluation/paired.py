@@ -87,12 +87,16 @@ def stream_shares(tables: Mapping[frozenset[str], Pictures], *, resamples: int, 
     """The Shapley value of each stream in the AUROC; the empty set of streams has CHANCE_AUROC.
 
     tables: the scored pictures of every non-empty subset of the streams. One bootstrap over groups for all subsets.
-    Raises UsageError where a subset is missing or has other pictures.
+    The figures are empty, with the reason, where subsets have other pictures or one picture twice. Raises UsageError
+    where a subset is missing.
     """
-    named, _ = same_pictures("of a subset of the streams", {"+".join(sorted(s)): p for s, p in tables.items()})
+    streams = sorted(frozenset[str]().union(*tables))
+    try:
+        named, _ = same_pictures("of a subset of the streams", {"+".join(sorted(s)): p for s, p in tables.items()})
+    except UsageError as error:
+        return dict.fromkeys(streams, Figure(reason=str(error)))
     pictures = {subset: named["+".join(sorted(subset))] for subset in tables}
     first = next(iter(pictures.values()))
-    streams = sorted(frozenset[str]().union(*pictures))
     for label, name in ((0, "real"), (1, "fake")):
         if not (first.label_N == label).any():
             return dict.fromkeys(streams, Figure(reason=f"no {name} pictures"))

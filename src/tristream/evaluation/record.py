@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tristream.data.files import file_facts
+from tristream.data.files import file_facts, short_name
 from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
 from tristream.detectors.checkpoint import load_checkpoint
@@ -75,7 +75,7 @@ class PictureSet:
         only = {column: list(values) for column, values in self.only.items()} or None
         asked = {"limit": self.limit, "matched_by": self.matched_by, "only": only}
         return {
-            "data": f"{self.data.parent.name}/{self.data.name}",
+            "data": short_name(self.data),
             "split": self.split,
             **{key: value for key, value in asked.items() if value is not None},
         }

@@ -226,6 +226,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     claim(out / "record.json", record)
     if (out / "DONE").is_file():
+        _drop_parts(out, chosen)
         return Summary.model_validate_json((out / "metrics.json").read_text(encoding="utf-8"))
     prepare()
     tables = score_conditions(session, preprocessing, manifest, chosen, out, fitted,
@@ -245,9 +246,8 @@ def evaluate(
         resamples=resamples,
     )
     (out / "metrics.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    for condition in chosen:
-        _part(out, condition).unlink()
     (out / "DONE").write_text("", encoding="utf-8")
+    _drop_parts(out, chosen)
     return summary
 
 
@@ -298,17 +298,35 @@ def _part(out: Path, condition: Condition) -> Path:
     return out / f"predictions.{condition.name}.parquet"
 
 
+def _drop_parts(out: Path, conditions: Sequence[Condition]) -> None:
+    for condition in conditions:
+        _part(out, condition).unlink(missing_ok=True)
+
+
+_NOT_COMPARED = {"command", "detector", "engine", "environment", "data"}
+"""Of a record: checkpoint and pictures have digests, and the rest says who computed, not what."""
+
+
 def claim(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record, or make sure that the one there is of the same run. Raises ManifestError for that of another."""
-    if path.is_file():
+    """Write a record, or make sure that the one there is of the same run, and leave it: it says who scored.
+
+    Raises ManifestError for the record of another run, and for a file that is none.
+    """
+    if not path.is_file():
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return
+    try:
         existing = json.loads(path.read_text(encoding="utf-8"))
-        told_apart = record.keys() - {"command", "detector", "engine", "environment"}  # the checkpoint has a digest
-        different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(record[key]))
-        if different:
-            raise ManifestError(
-                f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
-            )
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    except ValueError as error:
+        raise ManifestError(f"{path}: not a record ({error}); remove it or choose another output folder") from None
+    told_apart = (record.keys() | existing.keys()) - _NOT_COMPARED
+    different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(record.get(key)))
+    if different:
+        raise ManifestError(
+            f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
+        )
 
 
 def _identity(value: Any) -> Any:

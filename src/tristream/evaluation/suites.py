@@ -10,19 +10,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit, logit
 
 from tristream.config import StrictModel
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import VIEWS
-from tristream.evaluation.figures import Figure, Pictures, Stored, compute_figures, read_conditions
+from tristream.evaluation.figures import (
+    LEVEL,
+    Figure,
+    Pictures,
+    Stored,
+    compute_figures,
+    read_conditions,
+    statistic_of,
+    with_interval,
+)
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.runner import VIDEO, Progress
+from tristream.metrics import uncertainty as unc
 from tristream.registry import Registry
 
-MEASURES = ("auroc", "balanced_accuracy_at_half")
+MEASURES = ("auroc", "average_precision", "accuracy_at_zero", "oracle_accuracy", "balanced_accuracy_at_half")
+"""What the protocols of these sets report; a raw output of 0.5 is a logit of 0."""
 ALL = "all"
 """The part that is the whole set; the others are generators or manipulations."""
+MEAN = "mean of the generators"
 RESULT = "suite.json"
 
 
@@ -74,7 +88,7 @@ SUITES.register("ood")(
 )  # fmt: skip
 SUITES.register("cross-dataset")(
     Suite(
-        "FaceForensics++ per method and compression, then Celeb-DF-v2; frames, and videos by the mean of their logits",
+        "FaceForensics++ per method and compression, then Celeb-DF-v2; frames, and videos by their mean probability",
         (
             *(TestSet(f"FaceForensics++ {c}", f"ffpp-{c}.parquet", _FFPP.format(c)) for c in ("raw", "c23", "c40")),
             TestSet("Celeb-DF-v2", "celebdf.parquet", "tristream data index Celeb-DF-v2 -o celebdf.parquet, of frames"),
@@ -84,7 +98,7 @@ SUITES.register("cross-dataset")(
 )
 SUITES.register("cross-generator")(
     Suite(
-        "GenImage: the val pictures of its eight generators, each against its own reals; a row per checkpoint",
+        "GenImage: the val pictures of its eight generators, each against its own reals",
         (TestSet("GenImage val", "genimage.parquet", "tristream data index GenImage -o genimage.parquet",
                  split="validation", own_reals=True),),
     )
@@ -143,7 +157,7 @@ def run_suite(
             if not isinstance(pictures, PictureSet):
                 cells += [_empty(label, test_set.name, condition, pictures) for condition in suite.conditions]
                 continue
-            run = f"{detector.detector.metadata.name}-{detector.digest}/{_folder(test_set.name)}"
+            run = f"{_folder(detector.detector.metadata.name)}-{detector.digest}/{_folder(test_set.name)}"
             evaluate_opened(detector, pictures, out / run, conditions=suite.conditions, seed=seed,
                             resamples=resamples, progress=progress, command=command)  # fmt: skip
             predictions = pd.read_parquet(out / run / "predictions.parquet")
@@ -181,55 +195,92 @@ def _cells(
         units = {"frame": predictions, "video": by_video(predictions)}
     for unit, table in units.items():
         for condition, pictures in read_conditions(table).items():
-            for part, chosen in _parts(pictures, test_set.own_reals):
-                scored = chosen.scored
+            scored = pictures.scored
+            generators = _generators(scored, test_set.own_reals)
+            found = {
+                part: compute_figures(scored[chosen_N], MEASURES, stored=Stored(), resamples=resamples, seed=seed)
+                for part, chosen_N in {ALL: np.ones(len(scored), np.bool_), **generators}.items()
+            }
+            if len(generators) > 1:
+                found[MEAN] = {
+                    measure: _mean(measure, scored, generators, found, resamples=resamples, seed=seed)
+                    for measure in MEASURES
+                }
+            for part, figures in found.items():
+                label_N = scored.label_N[generators.get(part, slice(None))]
                 yield SuiteCell(
                     checkpoint=checkpoint,
                     set=test_set.name,
                     condition=condition,
                     unit=unit,
                     part=part,
-                    n_real=int((scored.label_N == 0).sum()),
-                    n_fake=int((scored.label_N == 1).sum()),
-                    figures=compute_figures(scored, MEASURES, stored=Stored(), resamples=resamples, seed=seed),
+                    n_real=int((label_N == 0).sum()),
+                    n_fake=int((label_N == 1).sum()),
+                    figures=figures,
                     run=run,
                 )
 
 
-def _parts(pictures: Pictures, own_reals: bool) -> Iterator[tuple[str, Pictures]]:
-    yield ALL, pictures
-    fake_N = pictures.label_N == 1
+def _generators(pictures: Pictures, own_reals: bool) -> dict[str, npt.NDArray[np.bool_]]:
+    """By generator, which pictures are its own or the reals that it is set against: bool[N]."""
+    fake_N, found = pictures.label_N == 1, {}
     for name in np.unique(pictures.generator_N[fake_N]):
         of_generator_N = fake_N & (pictures.generator_N == name)
         real_N = ~fake_N
         if own_reals:
             real_N &= np.isin(pictures.source_N.astype(str), pictures.source_N[of_generator_N].astype(str))
-        yield str(name), pictures[real_N | of_generator_N]
+        found[str(name)] = real_N | of_generator_N
+    return found
+
+
+def _mean(
+    measure: str,
+    pictures: Pictures,
+    generators: Mapping[str, npt.NDArray[np.bool_]],
+    figures: Mapping[str, Mapping[str, Figure]],
+    *,
+    resamples: int,
+    seed: int,
+) -> Figure:
+    """Every generator counts alike; its interval is over groups of pictures and over generators."""
+    values = [value for name in generators if (value := figures[name][measure].value) is not None]
+    if len(values) < len(generators):
+        return Figure(reason=next(figures[name][measure].reason for name in generators))
+    figure = Figure(value=float(np.mean(values)), reason=unc.too_few(pictures.label_N, pictures.group_N))
+    if len(generators) < unc.LEAST_GENERATORS:
+        figure = Figure(
+            value=figure.value, reason=f"no interval: {len(generators)} generators, it takes {unc.LEAST_GENERATORS}"
+        )
+    if figure.reason:
+        return figure
+    parts = [(chosen_N, statistic_of(measure, pictures[chosen_N], Stored())) for chosen_N in generators.values()]
+
+    def statistic(counts_RN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN where a resample has lost a class of a generator
+            return np.stack([of_part(counts_RN[:, chosen_N]) for chosen_N, of_part in parts], axis=1)
+
+    value_RG = unc.bootstrap_values(statistic, pictures.label_N, pictures.group_N, resamples=resamples, seed=seed)
+    return with_interval(figure, unc.percentile_interval(unc.means_over_generators(value_RG, seed), LEVEL))
 
 
 def by_video(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row per condition and video: the means of its frames' logits and probabilities; failed where all frames did.
+    """One row per condition and video: the mean probability of its frames, and its logit; failed where all frames did.
 
-    Frames are told apart by the column `video`; one without it is a video of its own.
+    The probability of a detector without calibration is the sigmoid of its logit, and the column stays empty. Frames
+    are told apart by the column `video`; one without it is a video of its own.
     """
-    table = predictions.assign(**{VIDEO: predictions[VIDEO].where(predictions[VIDEO] != "", predictions["path"])})
+    likely = predictions["probability"].fillna(pd.Series(expit(predictions["logit"]), predictions.index))
+    table = predictions.assign(
+        likely=likely, **{VIDEO: predictions[VIDEO].where(predictions[VIDEO] != "", predictions["path"])}
+    )
     columns = {name: (name, "first") for name in ("path", "label", "generator", "source", "group", "split")}
     videos = table.groupby(["condition", VIDEO], sort=False).agg(
         **columns,
-        logit=("logit", "mean"),
+        logit=("likely", lambda frames: float(logit(np.clip(frames.mean(), 1e-15, 1 - 1e-15)))),
         probability=("probability", "mean"),
     )
     videos["error"] = np.where(videos["logit"].isna(), "no frame of it could be scored", "")
     return videos.reset_index().rename(columns={VIDEO: "id"})
-
-
-def matrix(result: SuiteResult, condition: str, measure: str = "auroc") -> dict[str, dict[str, Figure]]:
-    """By checkpoint, then by part: trained on this, tested on that."""
-    rows: dict[str, dict[str, Figure]] = {}
-    for cell in result.cells:
-        if cell.condition == condition:
-            rows.setdefault(cell.checkpoint, {})[cell.part] = cell.figures[measure]
-    return rows
 
 
 def _folder(name: str) -> str:

@@ -158,8 +158,8 @@ def _shortcut_gap(pictures: Mapping[str, Pictures], seed: int, resamples: int) -
         return None
     try:
         same, _ = same_pictures("delivered", {name: pictures[name] for name in ("delivered", "alike")})
-    except UsageError:  # a table that holds a picture twice has no pairs
-        return None
+    except UsageError as error:  # a table that holds a picture twice has no pairs
+        return PairedFigure(**dict.fromkeys(("a", "b", "difference"), Figure(reason=str(error))))
     return paired_figure(
         "auroc", same["delivered"], same["alike"], (Stored(), Stored()), resamples=resamples, seed=seed
     )

@@ -144,11 +144,11 @@ def comparison_tables(comparison: RunComparison) -> list[Table]:
 def suite_table(result: SuiteResult) -> Table:
     """One line per detector, set, condition and part; below it, why cells are empty."""
     table = Table(title=f"{result.suite}: {result.description}", title_justify="left")
-    columns = ("detector", "set", "condition", "unit", "part", "real", "fake", "auroc", "balanced accuracy at P = 0.5")
-    for column in columns:
+    shown = {"auroc": "auroc", "average_precision": "AP", "accuracy_at_zero": "accuracy at logit 0"}
+    for column in ("detector", "set", "condition", "unit", "part", "real", "fake", *shown.values()):
         table.add_column(column)
     for cell in result.cells:
-        figures = [figure_text(cell.figures[measure]) for measure in ("auroc", "balanced_accuracy_at_half")]
+        figures = [figure_text(cell.figures.get(measure)) for measure in shown]
         counts = (str(cell.n_real), str(cell.n_fake))
         table.add_row(cell.checkpoint, cell.set, cell.condition, cell.unit, cell.part, *counts, *figures)
     reasons = {f"{cell.set}: {f.reason}" for cell in result.cells if cell.run is None for f in cell.figures.values()}

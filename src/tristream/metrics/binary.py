@@ -151,6 +151,19 @@ def best_balanced_accuracy_threshold(score_N: npt.ArrayLike, label_N: npt.ArrayL
     return middle if best + 1 < threshold_K.size and middle > threshold_K[best + 1] else upper
 
 
+def oracle_accuracy(score_N: npt.ArrayLike, label_N: npt.ArrayLike) -> float:
+    """Accuracy at the threshold that is best on these very pictures: an upper bound, and never a detector's accuracy.
+
+    Source: Ojha et al., CVPR 2023, whose tables have it beside the accuracy at 0.5. Raises UndefinedMetricError below
+    one picture of either class.
+    """
+    score, label = checked_classes(score_N, label_N)
+    order = np.argsort(-score, kind="stable")
+    found = np.append(0, np.cumsum(2 * label[order] - 1))
+    is_between = np.concatenate([[True], np.diff(score[order]) != 0, [True]])  # ties fall on one side
+    return float((found[is_between].max() + (label == 0).sum()) / label.size)
+
+
 def _class_weights(label_N: Int64, even_odds: bool) -> Float64:
     """f64[N] that sums to 1: all pictures alike, or each class half of the mass."""
     if not even_odds:

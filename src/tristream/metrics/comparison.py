@@ -26,8 +26,8 @@ class DeLong(StrictModel):
     low: float
     high: float
     level: float
-    p_value: float
-    """Two-sided."""
+    p_value: float | None
+    """Two-sided; None where the areas differ without any variance, as those of perfect and of constant scores."""
 
 
 def delong(
@@ -35,8 +35,8 @@ def delong(
 ) -> DeLong:
     """AUROC of A minus that of B, tested without resampling (DeLong, DeLong & Clarke-Pearson 1988).
 
-    Every picture has to be independent of every other: where a group holds several, use the group bootstrap. Detectors
-    whose areas cannot differ (variance 0) have a p-value of 1 and an interval of no width. Raises UndefinedMetricError
+    Every picture has to be independent of every other: where a group holds several, use the group bootstrap. Equal
+    areas without variance have a p-value of 1 and an interval of no width. Raises UndefinedMetricError
     below two pictures of either class, UsageError as `binary.checked`.
     """
     parts = [_placements(score, label_N) for score in (score_a_N, score_b_N)]
@@ -53,8 +53,14 @@ def delong(
         low=difference - half,
         high=difference + half,
         level=level,
-        p_value=float(2 * norm.sf(abs(difference) / error)) if error > 1e-12 else 1.0,
+        p_value=_two_sided(difference, error),
     )
+
+
+def _two_sided(difference: float, error: float) -> float | None:
+    if error > 1e-12:
+        return float(2 * norm.sf(abs(difference) / error))
+    return 1.0 if abs(difference) < 1e-12 else None
 
 
 def _placements(score_N: npt.ArrayLike, label_N: npt.ArrayLike) -> tuple[Float64, Float64]:

@@ -88,6 +88,12 @@ def true_positive_rate_at(ranked: Ranked, false_positive_rate: float) -> Float64
     return np.asarray(ranked.fake_RK[np.arange(len(last_R)), last_R] / ranked.fake_RK[:, -1])
 
 
+def oracle_accuracy(ranked: Ranked) -> Float64:
+    """f64[R], share of pictures on their own side of the threshold that is best for each resample."""
+    right_R = (ranked.fake_RK - ranked.real_RK).max(axis=1) + ranked.real_RK[:, -1]
+    return np.asarray(right_R / (ranked.real_RK[:, -1] + ranked.fake_RK[:, -1]))
+
+
 @dataclass(frozen=True)
 class Confusion:
     """Counts at one threshold, each f64[R]."""

@@ -201,10 +201,19 @@ def mean_generator_auroc_bootstrap(
     if n_generators < LEAST_GENERATORS or too_few(label_N, group_N):
         return None
     auroc_RG = bootstrap_values(aurocs, label_N, group_N, resamples=resamples, seed=seed)
+    return percentile_interval(means_over_generators(auroc_RG, seed), level)
+
+
+def means_over_generators(value_RG: Float64, seed: int) -> Float64:
+    """f64[at most R], the mean over as many generators as there are, drawn with replacement for each resample.
+
+    value_RG: of each generator in each resample; NaN, for one that a resample has lost, counts for nothing.
+    """
+    resamples, generators = value_RG.shape
     drawn_RG = np.random.default_rng([seed, 1]).multinomial(
-        n_generators, np.full(n_generators, 1 / n_generators), size=resamples
+        generators, np.full(generators, 1 / generators), size=resamples
     )
-    drawn_RG = np.where(np.isnan(auroc_RG), 0, drawn_RG)
+    drawn_RG = np.where(np.isnan(value_RG), 0, drawn_RG)
     kept_R = drawn_RG.sum(axis=1) > 0
-    mean_R = (np.nan_to_num(auroc_RG) * drawn_RG).sum(axis=1)[kept_R] / drawn_RG.sum(axis=1)[kept_R]
-    return percentile_interval(mean_R, level)
+    mean_R = (np.nan_to_num(value_RG) * drawn_RG).sum(axis=1)[kept_R] / drawn_RG.sum(axis=1)[kept_R]
+    return np.asarray(mean_R)

@@ -39,7 +39,7 @@ def attack_table(pictures: PictureSet) -> Table:
     for entry in pictures.entries:
         names = [name for name in base_names(list(attacked)) if entry.runs_of(name)]
         rows += [_before(entry, side) for side in DIRECTIONS if names]
-        rows += [_row(entry, name, attacked[name], side) for name in names for side in DIRECTIONS]
+        rows += [_row(entry, name, side) for name in names for side in DIRECTIONS]
     return Table(
         name=f"attacks-{slug(pictures.title)}",
         title="Attacks on the pixels",
@@ -52,7 +52,8 @@ def attack_table(pictures: PictureSet) -> Table:
     )
 
 
-def _row(entry: Entry, name: str, condition: RecordedCondition, side: str) -> Row:
+def _row(entry: Entry, name: str, side: str) -> Row:
+    condition = entry.runs_of(name)[0].record.conditions.get(name, RecordedCondition())
     cells = tuple(
         cell_of(entry, name + end, measure, _of_direction(side, measure), DIRECTION_WORDS[side])
         for end, measure in COLUMNS.values()

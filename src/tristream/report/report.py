@@ -25,7 +25,7 @@ from tristream.report.page import Section, html_page
 from tristream.report.plots import ablation_bars, plots
 from tristream.report.reported import reported_tables
 from tristream.report.runs import Entry, PictureSet, Run, arrange
-from tristream.report.suites import SuiteRun, suite_tables
+from tristream.report.suites import SuiteRun, tables_of_suites
 from tristream.report.table import Table
 
 REPORTED = "Reported elsewhere, not measured here"
@@ -72,7 +72,7 @@ def make_report(
         names = ", ".join(dict.fromkeys(entry.name for pictures in sets for entry in pictures.entries))
         raise UsageError(f"no detector '{baseline}' to compare with; there are: {names}")
     sections = [_section(pictures, pictures.find(baseline) if baseline else None) for pictures in sets]
-    sections += [Section(f"Suite {suite.record.suite}", suite_tables(suite, runs)) for suite in suites]
+    sections += [Section(f"Suite {suite.record.suite}", tables) for suite, tables in tables_of_suites(suites, runs)]
     if reported:
         sections.append(Section(REPORTED, reported_tables()))
     introduction = (

@@ -69,6 +69,7 @@ class RunRecord(Recorded):
     data: str
     split: str | None = None
     engine: str = ""
+    precision: str = "32"
     manifest_digest: str
     conditions: dict[str, RecordedCondition]
     detector: RecordedDetector = RecordedDetector()
@@ -104,6 +105,7 @@ class Run:
         seed = self.record.detector.seed
         words = [self.record.checkpoint.name, f"checkpoint {self.checkpoint}"]
         words += [] if seed is None else [f"training seed {seed}"]
+        words += [] if self.record.precision == "32" else [f"scored in {self.record.precision}"]
         return ", ".join([*words, f"bootstrap seed {self.summary.seed}, {self.summary.resamples} resamples"])
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,14 @@ from tristream.report.runs import Recorded, Run, parse_record
 from tristream.report.table import Cell, Row, Table, counts
 
 RESULT = "suite.json"
-MEASURES = {"auroc": "AUROC", "balanced_accuracy_at_half": "balanced accuracy, P = 0.5"}
+MEASURES = {
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "accuracy_at_zero": "accuracy, logit 0",
+    "oracle_accuracy": "oracle accuracy",
+    "balanced_accuracy_at_half": "balanced accuracy, P = 0.5",
+}
+ORACLE = "Oracle accuracy: at the threshold that is best on the very pictures, which no detector knows."
 
 
 class RecordedCell(Recorded):
@@ -51,21 +58,30 @@ def find_suites(places: Sequence[Path]) -> list[SuiteRun]:
     return [SuiteRun(path.parent, parse_record(RecordedSuite, path)) for path in files.values()]
 
 
-def suite_tables(suite: SuiteRun, runs: Sequence[Run]) -> list[Table]:
-    """A table per condition: sets and their parts line by line, detectors side by side.
+def tables_of_suites(suites: Sequence[SuiteRun], runs: Sequence[Run]) -> Iterator[tuple[SuiteRun, list[Table]]]:
+    """A table per suite and condition: sets and their parts line by line, detectors side by side.
 
-    runs: all of the report, in which those of the suite are looked up.
+    runs: all of the report, in which those of the suites are looked up.
     """
+    for number, suite in enumerate(suites):
+        before = sum(other.record.suite == suite.record.suite for other in suites[:number])
+        yield suite, _tables(suite, runs, f"-{before + 1}" if before else "")
+
+
+def _tables(suite: SuiteRun, runs: Sequence[Run], ending: str) -> list[Table]:
     by_folder = {run.folder.resolve(): run for run in runs}
     tables = []
     for condition in dict.fromkeys(cell.condition for cell in suite.record.cells):
         cells = [cell for cell in suite.record.cells if cell.condition == condition]
         used = dict.fromkeys((suite.folder / cell.run).resolve() for cell in cells if cell.run is not None)
-        tables.append(_table(suite.record, condition, cells, tuple(by_folder[f] for f in used if f in by_folder)))
+        found = tuple(by_folder[folder] for folder in used if folder in by_folder)
+        tables.append(_table(suite.record, condition, cells, found, ending))
     return tables
 
 
-def _table(suite: RecordedSuite, condition: str, cells: Sequence[RecordedCell], runs: tuple[Run, ...]) -> Table:
+def _table(
+    suite: RecordedSuite, condition: str, cells: Sequence[RecordedCell], runs: tuple[Run, ...], ending: str
+) -> Table:
     detectors = list(dict.fromkeys(cell.checkpoint for cell in cells))
     shown = [(detector, measure) for detector in detectors for measure in _shown(detectors)]
     rows = []
@@ -75,13 +91,14 @@ def _table(suite: RecordedSuite, condition: str, cells: Sequence[RecordedCell], 
         rows.append(Row((*place, *counts(line)), line))
     hidden = [m for m in MEASURES if m not in _shown(detectors)]
     return Table(
-        name=f"suite-{slug(suite.suite)}-{slug(condition)}",
+        name=f"suite-{slug(suite.suite)}-{slug(condition)}{ending}",
         title=f"Suite {suite.suite}, {view_name(condition)}",
         pictures=suite.description,
         labels=("set", "unit", "part", "real", "fake"),
         columns=tuple(MEASURES[m] if len(detectors) == 1 else f"{MEASURES[m]}, {d}" for d, m in shown),
         rows=tuple(rows),
         runs=runs,
+        notes=(ORACLE,) if len(detectors) == 1 else (),
         unshown=tuple(
             _cell(cell, cell.checkpoint, measure, condition, (cell.set, cell.unit, cell.part))
             for cell in cells

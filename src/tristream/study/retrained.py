@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from tristream.config import StrictModel
-from tristream.errors import UsageError
+from tristream.errors import UndefinedMetricError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import STREAMS, subsets
 from tristream.evaluation.figures import Figure, read_conditions
 from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
-from tristream.evaluation.runner import VIEWS, Progress
+from tristream.evaluation.runner import VIEWS, Progress, claim
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.training.config import ObjectiveConfig, TrainConfig
 from tristream.training.trainer import StepReport, train
@@ -92,14 +92,14 @@ def ablate_retrained(
 
 
 def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
-    """The same run with these streams alone, by another name if it has more. Raises ConfigError as the config does."""
+    """The same run with these streams alone. Raises ConfigError as the config does."""
     detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
     kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
     others = tuple(f"streams.{name}." for name in STREAMS if name not in streams)
     frozen = tuple(module for module in config.frozen if not f"{module}.".startswith(others))
-    update: dict[str, Any] = {"detector": detector, "objectives": kept, "frozen": frozen}
-    if streams != tuple(config.detector.get("streams", STREAMS)):
-        update["name"] = f"{config.name}-{'+'.join(streams)}"
+    update: dict[str, Any] = {
+        "detector": detector, "objectives": kept, "frozen": frozen, "name": f"{config.name}-{'+'.join(streams)}",
+    }  # fmt: skip
     if "distillation" not in kept:
         update["teacher"] = None
     return config.model_copy(update=update)
@@ -112,15 +112,16 @@ def _is_of(name: str, term: ObjectiveConfig, streams: tuple[str, ...]) -> bool:
 def _calibrated(
     best: Path, output: Path, calibration: PictureSet | None, device: str, progress: Progress | None
 ) -> Path:
-    if output.is_file():
-        return output
     if calibration is None or calibration.split is None:
         return best
+    claim(output.with_suffix(".json"), {**calibration.record(), "manifest_digest": calibration.read().digest()})
+    if output.is_file():
+        return output
     try:
         calibrate_checkpoint(
             best, calibration.data, calibration.split, output, domain=None, device=device, progress=progress
         )
-    except UsageError as error:  # its fakes do not score above its reals
+    except (UsageError, UndefinedMetricError) as error:  # its fakes do not score above its reals
         log.warning("%s has no thresholds: %s", best, error)
         return best
     return output
