@@ -193,6 +193,17 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["data", "frames", *map(str, arguments)])
 
 
+def test_frames_are_encoded_again_among_their_neighbours(videos: Manifest, tmp_path: Path) -> None:
+    as_it_comes = make_frames(videos, tmp_path / "out", FOUR).manifest
+    again = make_frames(videos, tmp_path / "crf", FOUR.model_copy(update={"crf": 51})).manifest
+    assert again.table["path"].tolist() == as_it_comes.table["path"].tolist()
+    before, after = ([decode(m.file(row)).pixels.mean() for row in range(len(m))] for m in (as_it_comes, again))
+    assert again.table["sha256"].tolist() != as_it_comes.table["sha256"].tolist()
+    assert after == pytest.approx(before, abs=6), "the same frame, at the worst quality"
+    with pytest.raises(ManifestError, match="another recipe"):
+        make_frames(videos, tmp_path / "crf", FOUR)
+
+
 def test_the_command(videos: Manifest, tmp_path: Path) -> None:
     result = run(videos.root / "index.csv", "-o", tmp_path / "out", "--count", "2")
     assert result.exit_code == 0, result.output

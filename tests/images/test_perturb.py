@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter
 from tests.pictures import natural_noise
 from tristream.errors import MissingExtraError, UsageError
 from tristream.images import perturb
-from tristream.images.h264 import encode_clip, h264
+from tristream.images.h264 import encode_again, encode_clip, h264
+from tristream.images.video import Frame
 
 
 def photo(seed: int = 0) -> np.ndarray:
@@ -106,6 +107,24 @@ def test_h264_keeps_frames_apart_and_odd_sizes() -> None:
     assert np.array_equal(h264(photo(), 40), h264(photo(), 40))
     with pytest.raises(UsageError, match="CRF 52"):
         h264(photo(), 52)
+
+
+class _Still:
+    """A clip of so many frames, each with its number as its level."""
+
+    def __init__(self, frames: int) -> None:
+        self.times_s = [index / 25 for index in range(frames)]
+
+    def frames(self, indices):  # type: ignore[no-untyped-def]
+        assert list(indices) == sorted(set(indices)), "ascending, each once"
+        yield from (Frame(self.times_s[n], np.full((16, 16, 3), 20 * n, np.uint8)) for n in indices)
+
+
+@pytest.mark.parametrize(("frames", "indices"), [(12, [0, 1, 5, 6, 11]), (3, [0, 2]), (1, [0]), (9, [4])])
+def test_a_frame_is_encoded_again_in_its_own_clip(frames: int, indices: list[int]) -> None:
+    found = list(encode_again(_Still(frames), indices, 23))  # type: ignore[arg-type]
+    assert [round(float(frame.pixels.mean()) / 20) for frame in found] == indices
+    assert [frame.time_s for frame in found] == [index / 25 for index in indices]
 
 
 def test_without_the_extra_h264_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,16 @@ def frames(
             show_default="YuNet, 2023",
         ),
     ] = None,
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=51,
+            help="Encode each frame again by H.264, among its neighbours, at this CRF.",
+            show_default="as it comes",
+        ),
+    ] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Go on with an incomplete data set.")] = False,
     root: Annotated[
         Path | None, typer.Option(help="Folder that paths start from.", show_default="that of the manifest")
@@ -47,6 +57,8 @@ def frames(
     tristream data frames FaceForensics/c23.parquet -o ffpp-faces --count 32 --faces
 
     tristream data frames clips -o clips-frames --every 1
+
+    tristream data frames clips -o clips-crf40 --every 1 --crf 40
     """
     from tristream.data.frames import FRAMES, MANIFEST, FrameRecipe, make_frames, videos_of
     from tristream.images.faces import FaceDetector
@@ -56,7 +68,7 @@ def frames(
     if every is not None and not every > 0:
         raise UsageError(f"--every {every}: expected seconds, above 0")
     detector = FaceDetector(face_model) if faces or face_model is not None else None
-    recipe = FrameRecipe(every_s=every) if every is not None else FrameRecipe(count=count or 32)
+    recipe = FrameRecipe(every_s=every, crf=crf) if every is not None else FrameRecipe(count=count or 32, crf=crf)
     videos = videos_of(source, root, allow_missing=allow_missing)
     with progress_bar("frames") as show:
         made = make_frames(videos, out_dir, recipe, detector, show)

@@ -23,6 +23,7 @@ from tristream.data.manifest import Manifest
 from tristream.data.readers import READERS, recognise
 from tristream.errors import ImageError, ManifestError, UsageError, needs_extra
 from tristream.images.faces import Box, FaceDetector
+from tristream.images.h264 import encode_again
 from tristream.images.video import Clip, UInt8, open_clip
 
 MANIFEST, FRAMES, RECIPE, RECORD = "manifest.csv", "frames.csv", "recipe.json", "frames.json"
@@ -41,6 +42,8 @@ class FrameRecipe(StrictModel):
     view: Literal["frame", "face"] = "frame"
     face_model: str = ""
     """SHA-256 of the face detector's file; empty for whole frames."""
+    crf: int | None = None
+    """Constant rate factor at which H.264 encodes every frame again, among its neighbours; None: as it comes."""
 
     def indices(self, clip: Clip) -> list[int]:
         """Of the frames that are taken of a clip. Raises UsageError for too many."""
@@ -162,13 +165,17 @@ def _frames_of(
         return done.frames
     file = videos.file(row)
     with open_clip(file) as clip:
-        frames = tuple(_made(clip, recipe.indices(clip), out, name, detector))
+        frames = tuple(_made(clip, recipe, out, name, detector))
     _write(record, VideoRecord(sha256=sha256, frames=frames).model_dump_json().encode() + b"\n")
     return frames
 
 
-def _made(clip: Clip, indices: list[int], out: Path, name: str, detector: FaceDetector | None) -> Iterator[FrameRecord]:
-    for index, frame in zip(indices, clip.frames(indices), strict=True):
+def _made(
+    clip: Clip, recipe: FrameRecipe, out: Path, name: str, detector: FaceDetector | None
+) -> Iterator[FrameRecord]:
+    indices = recipe.indices(clip)
+    frames = clip.frames(indices) if recipe.crf is None else encode_again(clip, indices, recipe.crf)
+    for index, frame in zip(indices, frames, strict=True):
         pixels, box = frame.pixels, None
         if detector is not None:
             found = detector.crop(frame.pixels)

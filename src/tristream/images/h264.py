@@ -5,18 +5,19 @@ Its c23 and c40 are such factors; they are no JPEG qualities.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
 
 from tristream.errors import UsageError, needs_extra
+from tristream.images.video import Clip, Frame
 
 UInt8 = npt.NDArray[np.uint8]
 
 FRAMES = 5
-"""Length of the clip that a single picture becomes; the middle frame is taken, which is predicted from the first."""
+"""Length of the clip that is encoded for one frame; the middle one is taken, which is predicted from the first."""
 FRAME_RATE = 25
 PRESET = "medium"
 """libx264's default."""
@@ -48,6 +49,30 @@ def encode_clip(frames: Sequence[UInt8], crf: int) -> list[UInt8]:
     with av.open(clip, "r") as written:
         decoded = [frame.to_ndarray(format="rgb24") for frame in written.decode(video=0)]
     return [np.ascontiguousarray(frame[:height, :width], dtype=np.uint8) for frame in decoded]
+
+
+def encode_again(clip: Clip, indices: Sequence[int], crf: int) -> Iterator[Frame]:
+    """These frames of a clip, ascending, each encoded again among its neighbours: FRAMES in all, with their motion.
+
+    Errors as of `encode_clip` and `Clip.frames`.
+    """
+    around = {index: _neighbours(index, len(clip.times_s)) for index in indices}
+    wanted = sorted(set().union(*around.values()))
+    waiting, seen = list(indices), dict[int, Frame]()
+    for number, frame in zip(wanted, clip.frames(wanted), strict=True):
+        seen[number] = frame
+        while waiting and around[waiting[0]][-1] == number:
+            index = waiting.pop(0)
+            numbers = around[index]
+            coded = encode_clip([seen[n].pixels for n in numbers], crf)
+            yield Frame(seen[index].time_s, coded[numbers.index(index)])
+        seen = {n: kept for n, kept in seen.items() if waiting and n >= around[waiting[0]][0]}
+
+
+def _neighbours(index: int, frames: int) -> range:
+    """FRAMES numbers with `index` in the middle, shifted at the ends of a clip of so many frames."""
+    start = max(0, min(index - FRAMES // 2, frames - FRAMES))
+    return range(start, min(start + FRAMES, frames))
 
 
 def h264(pixels: UInt8, crf: int) -> UInt8:
