@@ -18,6 +18,7 @@ from pathlib import Path
 from protocol_rows import ROWS, Row
 
 from tristream.errors import UsageError
+from tristream.evaluation.conditions import USUAL
 from tristream.evaluation.figures import Figure
 from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
 from tristream.report.attacks import attack_table
@@ -36,7 +37,6 @@ LONE = Row("EfficientNet-Lite0 alone", starts_from="ImageNet")
 """What the shipped detector has to beat: its spatial network, trained like it (configs/shipped.yaml)."""
 DETECTORS = {name: row.words for name, row in (ROWS | {"lone": LONE}).items()}
 SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
-VIEWS = ("delivered", "alike")
 OF_SEVERAL = ("retrained",)
 """Places where a row has several detectors, one for each subset of its streams."""
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -77,9 +77,9 @@ def baselines() -> str:
         entries = [None if pictures is None else pictures.find(row.words) for pictures in found.values()]
         there = [entry for entry in entries if entry is not None]
         start = (row.starts_from or there[0].detector.initialisation or "not recorded") if there else DASH
-        cells = tuple(_auroc(entry, view) for entry in entries for view in VIEWS)
+        cells = tuple(_auroc(entry, view) for entry in entries for view in USUAL)
         rows.append(TableRow((row.words, start), cells, () if there else ("not run yet",)))
-    columns = tuple(f"{words}, {view_name(view)}" for words in SETS.values() for view in VIEWS)
+    columns = tuple(f"{words}, {view_name(view)}" for words in SETS.values() for view in USUAL)
     counted = [f"{SETS[place]}: {_counts(pictures)}" for place, pictures in found.items()]
     notes = (f"AUROC with its 95 % interval over groups of pictures; {'; '.join(counted)}.",)
     table = Table("baselines", "", "", ("detector", "starts from"), columns, tuple(rows), (), notes)

@@ -71,7 +71,7 @@ def evaluate(
     with needs_extra("evaluate", "research"):
         from rich.console import Console
 
-        from tristream.evaluation.conditions import VIEWS
+        from tristream.evaluation.conditions import USUAL, VIEWS
         from tristream.evaluation.record import PictureSet, evaluate_checkpoint, open_detector
         from tristream.evaluation.suites import run_suite
         from tristream.evaluation.text import gap_line, suite_table, summary_tables
@@ -89,7 +89,7 @@ def evaluate(
         return
     if len(checkpoint or ()) > 1:
         raise UsageError("several checkpoints are for a suite; evaluate each into a folder of its own, then compare")
-    conditions = VIEWS if suite else tuple(condition or ("delivered", "alike"))
+    conditions = VIEWS if suite else tuple(condition or USUAL)
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(
             checkpoint[0] if checkpoint else None, PictureSet(data, split, limit, matched_by), None, out,

@@ -118,6 +118,8 @@ CONDITIONS: Registry[Condition] = Registry("condition")
 
 VIEWS = ("delivered", "fakes_like_reals", "alike")
 """A gap between the first and the last is what a detector owes to the files and not to the pictures."""
+USUAL = ("delivered", "alike")
+"""The two views of that gap: what is evaluated where nobody says otherwise."""
 
 
 def _unchanged(pixels: UInt8, _: PictureContext) -> UInt8:

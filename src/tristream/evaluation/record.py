@@ -13,9 +13,9 @@ from tristream.data.sample import balanced_sample
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.environment import describe_environment
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import Condition
+from tristream.evaluation.conditions import USUAL, Condition
 from tristream.evaluation.figures import CONTENT
-from tristream.evaluation.runner import VIEWS, Fitted, Progress, evaluate
+from tristream.evaluation.runner import Fitted, Progress, evaluate
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.engines import OpenDetector, open_session, shipped_weights, torch_device
@@ -119,7 +119,7 @@ def evaluate_checkpoint(
     split: str | None,
     out: Path,
     *,
-    conditions: Sequence[str | Condition] = VIEWS,
+    conditions: Sequence[str | Condition] = USUAL,
     device: str = "auto",
     precision: str = "32",
     seed: int = 0,
@@ -142,7 +142,7 @@ def evaluate_opened(
     pictures: PictureSet,
     out: Path,
     *,
-    conditions: Sequence[str | Condition] = VIEWS,
+    conditions: Sequence[str | Condition] = USUAL,
     recalibrated: Mapping[str, Calibration | None] | None = None,
     more: Mapping[str, Any] | None = None,
     seed: int = 0,

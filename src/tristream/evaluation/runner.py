@@ -15,7 +15,7 @@ import pandas as pd
 
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, UsageError
-from tristream.evaluation.conditions import CONDITIONS, Condition, TreatedCrops, contexts_of, rehearse
+from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, TreatedCrops, contexts_of, rehearse
 from tristream.evaluation.figures import CONTENT, Stored
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
@@ -29,9 +29,6 @@ T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in total)."""
-
-VIEWS = ("delivered", "alike")
-"""What is evaluated where nobody says otherwise."""
 
 VIDEO = "video"
 """Column of a manifest: which video a frame is of."""
@@ -201,7 +198,7 @@ def evaluate(
     out: Path,
     record: dict[str, Any],
     *,
-    conditions: Sequence[str | Condition] = VIEWS,
+    conditions: Sequence[str | Condition] = USUAL,
     seed: int = 0,
     resamples: int = 1000,
     batch_size: int = 16,

@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from tristream.config import StrictModel
 from tristream.errors import ManifestError, UsageError
-from tristream.evaluation.conditions import VIEWS
+from tristream.evaluation.conditions import USUAL, VIEWS
 from tristream.evaluation.figures import (
     LEVEL,
     Figure,
@@ -64,7 +64,7 @@ class Suite:
 
     description: str
     sets: tuple[TestSet, ...]
-    conditions: tuple[str, ...] = ("delivered", "alike")
+    conditions: tuple[str, ...] = USUAL
 
 
 SUITES: Registry[Suite] = Registry("suite")

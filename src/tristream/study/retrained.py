@@ -12,11 +12,11 @@ import pandas as pd
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
-from tristream.evaluation.conditions import STREAMS, subsets
+from tristream.evaluation.conditions import STREAMS, USUAL, subsets
 from tristream.evaluation.figures import Figure, read_conditions
 from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
-from tristream.evaluation.runner import VIEWS, Progress, claim
+from tristream.evaluation.runner import Progress, claim
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.training.config import ObjectiveConfig, TrainConfig
 from tristream.training.trainer import StepReport, train
@@ -84,7 +84,7 @@ def ablate_retrained(
         folders=folders,
         stream_shares={
             view: stream_shares({s: t[view] for s, t in tables.items()}, resamples=resamples, seed=seed)
-            for view in VIEWS
+            for view in USUAL
         },
     )
     (out / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
