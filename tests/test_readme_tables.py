@@ -15,6 +15,8 @@ from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
 from tristream.errors import UsageError
 from tristream.evaluation.record import PictureSet
+from tristream.metrics import binary
+from tristream.report.runs import read_run
 
 ROOT = Path(__file__).parents[1]
 
@@ -123,3 +125,18 @@ def test_the_figure_is_small_and_its_text_is_text() -> None:
     assert len(figure.encode()) < 30_000
     assert all(f">{words}</text>" in figure for words in ("rfft2", "irfft2", "learnable mask", "attention", "verdict"))
     assert "prefers-color-scheme: dark" in figure
+
+
+def test_what_bfloat16_changes_is_what_the_page_says() -> None:
+    places = ("corpus-test", "robustness")
+    runs = [read_run(ROOT / "results/shipped" / place) for place in places]
+    assert [run.record.precision for run in runs] == ["32", "bf16"]
+    exact, rounded = (run.predictions[run.predictions["condition"] == "delivered"].set_index("id") for run in runs)
+    both = exact.loc[rounded.index]
+    change = (rounded["logit"] - both["logit"]).abs()
+    aurocs = [f"{binary.auroc(table['logit'], table['label']):.3f}" for table in (rounded, both)]
+    page = " ".join((ROOT / "docs/measured.md").read_text().split())
+    assert (
+        f"on the {len(both)} pictures of robustness, by {change.mean():.3f} on average and {change.max():.2f} at most, "
+        f"AUROC {aurocs[0]} in place of {aurocs[1]}."
+    ) in page

@@ -35,6 +35,7 @@ ROWS = {
         has_streams=True,
         retrained=(
             "configs/shipped.yaml",
+            "sample.pictures=2000",
             *(f"detector.options.{stream}.weights={SHIPPED}" for stream in ("spatial", "frequency", "semantic")),
         ),
         starts_from="ImageNet (spatial, frequency), CLIP (semantic)",
