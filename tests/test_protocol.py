@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from tests.test_readme import complaint
 from tristream.cli.app import app
 from tristream.config import load_config
-from tristream.report.runs import read_run
+from tristream.evaluation.run_folder import read_run
 from tristream.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,8 @@ from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
 from tristream.errors import UsageError
 from tristream.evaluation.record import PictureSet
+from tristream.evaluation.run_folder import read_run
 from tristream.metrics import binary
-from tristream.report.runs import read_run
 
 ROOT = Path(__file__).parents[1]
 

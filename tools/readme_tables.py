@@ -20,11 +20,12 @@ from protocol_rows import ROWS, Row
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL
 from tristream.evaluation.figures import Figure
+from tristream.evaluation.run_folder import find_runs
 from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
 from tristream.report.attacks import attack_table
 from tristream.report.contents import gap_table, overall_table, perturbations, robustness_table, view_name
 from tristream.report.formats import markdown, markdown_rows, markdown_runs
-from tristream.report.runs import Entry, PictureSet, arrange, find_runs
+from tristream.report.runs import Entry, ResultSet, arrange
 from tristream.report.table import DASH, Cell, Table, cell_of, of_all
 from tristream.report.table import Row as TableRow
 
@@ -42,7 +43,7 @@ OF_SEVERAL = ("retrained",)
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-def sets_of(place: str) -> list[PictureSet]:
+def sets_of(place: str) -> list[ResultSet]:
     """The records results/<row>/`place`, by the pictures that were scored; each row is an entry, by its name there."""
     folders = {name: RESULTS / name / place for name in DETECTORS}
     runs = {name: find_runs([folder]) for name, folder in folders.items() if folder.is_dir()}
@@ -51,17 +52,17 @@ def sets_of(place: str) -> list[PictureSet]:
         return sets
     rows = {run: name for name, of_row in runs.items() for run in of_row}
     return [
-        PictureSet(found.title, tuple(replace(e, name=DETECTORS[rows[e.runs[0]]]) for e in found.entries))
+        ResultSet(found.title, tuple(replace(e, name=DETECTORS[rows[e.runs[0]]]) for e in found.entries))
         for found in sets
     ]
 
 
-def tables_of(place: str, make: Callable[[PictureSet], Table]) -> list[Table]:
+def tables_of(place: str, make: Callable[[ResultSet], Table]) -> list[Table]:
     """A table of the report for each set of pictures; none where nothing that it needs was recorded."""
     return [table for pictures in sets_of(place) if (table := make(pictures)).rows]
 
 
-def pictures_of(place: str) -> PictureSet | None:
+def pictures_of(place: str) -> ResultSet | None:
     """The one set of pictures of a place. Raises UsageError for several: their figures do not belong into one table."""
     sets = sets_of(place)
     if len(sets) > 1:
@@ -92,7 +93,7 @@ def _auroc(entry: Entry | None, view: str) -> Cell:
     return replace(cell, n_real=None, n_fake=None)
 
 
-def _counts(pictures: PictureSet | None) -> str:
+def _counts(pictures: ResultSet | None) -> str:
     if pictures is None:
         return "not run yet"
     row = next(iter(pictures.runs[0].summary.conditions.values())).overall
@@ -104,7 +105,7 @@ def robustness() -> str:
     return shown(tables_of("robustness", _worst), "robustness", "robustness")
 
 
-def _worst(pictures: PictureSet) -> Table:
+def _worst(pictures: ResultSet) -> Table:
     table, conditions = robustness_table(pictures), perturbations(pictures).values()
     if not table.rows:
         return table
@@ -114,10 +115,10 @@ def _worst(pictures: PictureSet) -> Table:
     return replace(table, labels=(table.labels[0], *table.labels[2:]), rows=rows)
 
 
-def _aurocs(make: Callable[[PictureSet], Table]) -> Callable[[PictureSet], Table]:
+def _aurocs(make: Callable[[ResultSet], Table]) -> Callable[[ResultSet], Table]:
     """The same table with no other measure."""
 
-    def narrow(pictures: PictureSet) -> Table:
+    def narrow(pictures: ResultSet) -> Table:
         table = make(pictures)
         kept = [position for position, name in enumerate(table.columns) if name.startswith("AUROC")]
         rows = tuple(replace(row, cells=tuple(row.cells[k] for k in kept)) for row in table.rows)
@@ -139,7 +140,7 @@ def shown(tables: list[Table], step: str, *places: str) -> str:
     return "\n".join([*lines, command, ""])
 
 
-def whole(place: str, make: Callable[[PictureSet], Table], step: str) -> str:
+def whole(place: str, make: Callable[[ResultSet], Table], step: str) -> str:
     """Tables as the report has them, with the runs that they were made from."""
     tables = tables_of(place, make)
     return "\n".join([shown(tables, step, place), *(line for table in tables for line in markdown_runs(table))])

@@ -117,6 +117,8 @@ def test_other_weights_or_pictures_are_refused_before_anything_is_scored(recorde
     done = run("reproduce", folder, "--data", data, "--checkpoint", checkpoint)
     assert done.exit_code == 2
     assert "its 19 pictures and labels have the digest" in done.stderr
-    (folder / "record.json").write_text('{"engine": "scores from a file", "conditions": {}}')
+    record = json.loads((folder / "record.json").read_text())
+    del record["precision"]
+    (folder / "record.json").write_text(json.dumps(record | {"engine": "scores from a file"}))
     done = run("reproduce", folder, "--data", data, "--checkpoint", checkpoint)
     assert "cannot be scored again, for its engine is: scores from a file" in done.stderr

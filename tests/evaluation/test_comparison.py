@@ -107,13 +107,14 @@ def test_runs_are_compared_in_their_common_conditions_with_holm(tmp_path: Path) 
     with pytest.raises(UsageError, match="two run folders or more"):
         compare_runs([tmp_path / "a"])
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "DONE").touch()
+    for name in ("DONE", "predictions.parquet"):
+        (tmp_path / "bad" / name).touch()
     (tmp_path / "bad" / "record.json").write_text('{"checkpoint": {"name": "d"}}')
     (tmp_path / "bad" / "metrics.json").write_text('{"level": "high"}')
-    with pytest.raises(UsageError, match="not a run of this release"):
+    with pytest.raises(UsageError, match="not a record of this release"):
         compare_runs([tmp_path / "a", tmp_path / "bad"])
     (tmp_path / "b" / "DONE").unlink()
-    with pytest.raises(UsageError, match="no finished run"):
+    with pytest.raises(UsageError, match="not finished, DONE missing"):
         compare_runs([tmp_path / "a", tmp_path / "b"])
     plant_run(tmp_path / "d", "fourth", conditions={"jpeg-30": {"factor": 1.0}})
     with pytest.raises(UsageError, match="no condition in common"):

@@ -14,9 +14,9 @@ from tests.report.planted import plant_run
 from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
 from tristream.evaluation.record import PictureSet
+from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.text import figure_text
 from tristream.report.report import FORMATS, Report, make_report
-from tristream.report.runs import find_runs
 from tristream.report.table import lay_out
 
 

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from tests.report.planted import HOSTILE, MASKED, PERTURBED, plant_run
+from tristream.evaluation.run_folder import find_runs
 from tristream.report.contents import MEASURES
 from tristream.report.report import FORMATS, make_report
-from tristream.report.runs import find_runs
 
 
 def test_latex_is_escaped(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from tests.report.planted import MASKED, PERTURBED, plant_run, planted_predictio
 from tristream.errors import UsageError
 from tristream.evaluation import suites
 from tristream.evaluation.comparison import compare
+from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.summary import Summary
 from tristream.evaluation.text import figure_text
 from tristream.report.contents import MEASURES
 from tristream.report.report import FORMATS, Report, make_report
-from tristream.report.runs import arrange, find_runs
+from tristream.report.runs import arrange
 from tristream.report.suites import MEASURES as SUITE_MEASURES
 from tristream.report.suites import find_suites
 

@@ -12,8 +12,9 @@ import pytest
 from tests.report.planted import planted_predictions
 from tristream.data.manifest import Manifest
 from tristream.errors import UsageError
+from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.summary import Summary, summarise
-from tristream.report.runs import arrange, find_runs
+from tristream.report.runs import arrange
 from tristream.report.scores import Joined, run_from_scores
 
 CONDITIONS = {"delivered": 1.0, "alike": 0.5}

@@ -72,9 +72,9 @@ def report(
     with needs_extra("report", "data"):
         from tristream.data.files import short_name
         from tristream.data.manifest import Manifest
+        from tristream.evaluation.run_folder import find_runs
         from tristream.report.contents import slug
         from tristream.report.report import FORMATS, make_report, write_report
-        from tristream.report.runs import find_runs
         from tristream.report.scores import run_from_scores
         from tristream.report.suites import find_suites
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +11,12 @@ from tristream.config import StrictModel
 from tristream.errors import UsageError
 from tristream.evaluation.figures import LEVEL, Figure, Stored, read_conditions
 from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictures
-from tristream.evaluation.summary import Summary
+from tristream.evaluation.run_folder import Run, read_run
 from tristream.metrics.comparison import holm
 
 MEASURES = ("auroc", "balanced_accuracy_at_half", "balanced_accuracy_at_threshold", "tpr_at_5_percent_fpr")
 """What two runs are compared by."""
+MOST_RESAMPLES = 20_000
 
 
 class ComparedCondition(StrictModel):
@@ -109,20 +108,6 @@ class RunComparison(StrictModel):
     differences: list[Difference]
 
 
-@dataclass(frozen=True)
-class _Run:
-    name: str
-    predictions: pd.DataFrame
-    summary: Summary
-
-    def under(self, condition: str) -> pd.DataFrame:
-        """The predictions of one condition."""
-        return self.predictions[self.predictions["condition"] == condition]
-
-
-MOST_RESAMPLES = 20_000
-
-
 def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None = None) -> RunComparison:
     """The first run minus each other one, by MEASURES, in every condition that both have.
 
@@ -132,7 +117,7 @@ def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None =
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs two run folders or more")
-    first, *others = (_read(run) for run in runs)
+    first, *others = (read_run(run) for run in runs)
     tests = len(MEASURES) * sum(len(_common(first, other)) for other in others)
     resamples = resamples or min(max(1000, 80 * tests), MOST_RESAMPLES)
     differences = [d for other in others for d in _differences(first, other, seed, resamples)]
@@ -151,38 +136,33 @@ def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None =
     )
 
 
-def _common(a: _Run, b: _Run) -> list[str]:
+def _common(a: Run, b: Run) -> list[str]:
     """The conditions of both."""
-    return [name for name in a.predictions["condition"].unique() if name in set(b.predictions["condition"])]
+    return [name for name in a.summary.conditions if name in b.summary.conditions]
 
 
-def _differences(a: _Run, b: _Run, seed: int, resamples: int) -> list[Difference]:
+def _under(run: Run, condition: str) -> pd.DataFrame:
+    return run.predictions[run.predictions["condition"] == condition]
+
+
+def _named(run: Run) -> str:
+    return f"{run.record.checkpoint.name} ({run.folder})"
+
+
+def _differences(a: Run, b: Run, seed: int, resamples: int) -> list[Difference]:
     common = _common(a, b)
     if not common:
-        raise UsageError(f"{a.name} and {b.name} have no condition in common")
+        raise UsageError(f"{_named(a)} and {_named(b)} have no condition in common")
     found = {
         name: compare(
-            a.under(name), b.under(name), measures=MEASURES, stored=(a.summary.stored(name), b.summary.stored(name)),
-            seed=seed, resamples=resamples,
+            _under(a, name), _under(b, name), measures=MEASURES, seed=seed, resamples=resamples,
+            stored=(a.summary.stored(name), b.summary.stored(name)),
         ).conditions[name]
         for name in common
     }  # fmt: skip
     return [
-        Difference(run_a=a.name, run_b=b.name, condition=name, measure=measure, n_real=part.n_real,
+        Difference(run_a=_named(a), run_b=_named(b), condition=name, measure=measure, n_real=part.n_real,
                    n_fake=part.n_fake, n_failed=part.n_failed, figure=figure)
         for name, part in found.items()
         for measure, figure in part.figures.items()
     ]  # fmt: skip
-
-
-def _read(folder: Path) -> _Run:
-    if not (folder / "DONE").is_file():
-        raise UsageError(
-            f"{folder}: no finished run; expected a folder that `tristream evaluate` wrote, with DONE in it"
-        )
-    try:
-        name = json.loads((folder / "record.json").read_text(encoding="utf-8"))["checkpoint"]["name"]
-        summary = Summary.model_validate_json((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder}: not a run of this release; {str(error).splitlines()[0]}") from None
-    return _Run(f"{name} ({folder})", pd.read_parquet(folder / "predictions.parquet"), summary)

@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tristream.config import StrictModel
 from tristream.data.files import file_facts
 from tristream.errors import CheckpointError, ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, Condition, masked
-from tristream.evaluation.figures import Pictures, Stored, read_conditions
+from tristream.evaluation.figures import Pictures, Stored
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
+from tristream.evaluation.run_folder import read_run
 from tristream.evaluation.runner import Progress
 from tristream.evaluation.summary import Summary
 from tristream.metrics import selective
@@ -81,13 +81,14 @@ def reproduce(
     default that of the recorded precision. The digests of checkpoint and pictures are compared first: raises
     CheckpointError and ManifestError where they differ, UsageError for a run that cannot be scored again.
     """
-    record = _record(run)
+    then = read_run(run)
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     pictures = PictureSet.recorded(record, data)
     _check_inputs(record, run, checkpoint, pictures)
     precision = record["precision"]
     with TemporaryDirectory() as folder:
         kept = out or Path(folder) / "run"
-        now = evaluate_checkpoint(
+        evaluate_checkpoint(
             checkpoint,
             pictures,
             pictures.split,
@@ -99,28 +100,20 @@ def reproduce(
             progress=progress,
             command=command,
         )
-        engine = _record(kept)["engine"]
-        tables = [read_conditions(pd.read_parquet(place / "predictions.parquet")) for place in (run, kept)]
-    then = Summary.model_validate_json((run / "metrics.json").read_text(encoding="utf-8"))
+        now = read_run(kept)
+        scored = now.pictures  # read while the folder is there
     return Reproduction(
         run=run.name,
         checkpoint_sha256=record["checkpoint"]["sha256"],
         manifest_digest=record["manifest_digest"],
         engine_then=record["engine"],
-        engine_now=engine,
+        engine_now=now.record.engine,
         tolerance=TOLERANCE[precision] if tolerance is None else tolerance,
         conditions={
-            name: _compared(tables[0][name], tables[1][name], then.stored(name), _changes(then, now, name))
-            for name in tables[0]
+            name: _compared(before, scored[name], then.summary.stored(name), _changes(then.summary, now.summary, name))
+            for name, before in then.pictures.items()
         },
     )
-
-
-def _record(run: Path) -> Any:
-    path = run / "record.json"
-    if not path.is_file() or not (run / "DONE").is_file():
-        raise UsageError(f"{run}: no finished run; expected the folder of one, with record.json and DONE")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _conditions(record: Any, run: Path) -> list[Condition]:

@@ -9,7 +9,7 @@ from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.summary import Summary
 from tristream.metrics.shapley import CHANCE_AUROC
 from tristream.report.contents import UNPERTURBED, runs_of, slug, view_name
-from tristream.report.runs import Entry, PictureSet
+from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all, summary_cell
 
 _RECALIBRATED = "Thresholds were re-calibrated for each subset."
@@ -19,7 +19,7 @@ _SHAPLEY = f"Exact; no stream at all is chance, {CHANCE_AUROC:g}, and the values
 MEASURES = {"auroc": "AUROC", "balanced_accuracy_at_threshold": "balanced accuracy"}
 
 
-def masked_table(pictures: PictureSet) -> Table:
+def masked_table(pictures: ResultSet) -> Table:
     """The same weights with streams masked: what each subset of the streams still tells."""
     masked = {name: c.streams for name, c in pictures.family("masked").items() if c.streams}
     entries = [entry for entry in pictures.entries if any(entry.runs_of(name) for name in masked)]
@@ -50,7 +50,7 @@ def _is_recalibrated(entry: Entry, condition: str) -> bool:
     return any(summary.is_recalibrated for summary in entry.summaries(condition))
 
 
-def shares_table(pictures: PictureSet) -> Table:
+def shares_table(pictures: ResultSet) -> Table:
     """The Shapley value of each stream, from all subsets masked at inference."""
     having = [run for run in pictures.runs if run.summary.stream_shares]
     entries = [entry for entry in pictures.entries if any(run in having for run in entry.runs)]
@@ -86,7 +86,7 @@ def _share(stream: str) -> Callable[[Summary], Found | None]:
     return find
 
 
-def retrained_table(pictures: PictureSet) -> Table:
+def retrained_table(pictures: ResultSet) -> Table:
     """Detectors that one config trained with a subset of the streams each, with weights of their own."""
     views = pictures.family("view")
     found = retrained(pictures)
@@ -109,7 +109,7 @@ def retrained_table(pictures: PictureSet) -> Table:
     )
 
 
-def retrained(pictures: PictureSet) -> dict[str, dict[tuple[str, ...], Entry]]:
+def retrained(pictures: ResultSet) -> dict[str, dict[tuple[str, ...], Entry]]:
     """By the name of their config, the entries of `ablate --retrain`: two subsets of its streams or more.
 
     They are told by their names, NAME-<streams joined by +>, and by the streams that their records list.
@@ -123,7 +123,7 @@ def retrained(pictures: PictureSet) -> dict[str, dict[tuple[str, ...], Entry]]:
     return {name: entries for name, entries in found.items() if len(entries) > 1}
 
 
-def retrained_shares_table(pictures: PictureSet) -> Table:
+def retrained_shares_table(pictures: ResultSet) -> Table:
     """The Shapley value of each stream, from all subsets trained anew with one config and one seed."""
     rows, used = [], []
     for name, entries in retrained(pictures).items():

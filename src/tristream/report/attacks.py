@@ -8,9 +8,10 @@ from tristream.attacks.checks import Check, sanity
 from tristream.attacks.crafted import AFTER_JPEG, FAMILY, JPEG_QUALITY, SHUFFLED, UNROUNDED, base_names
 from tristream.attacks.text import DIRECTION_WORDS, direction_of
 from tristream.evaluation.attacked import DIRECTIONS
+from tristream.evaluation.run_folder import RecordedCondition, Run
 from tristream.evaluation.summary import ConditionSummary
 from tristream.report.contents import UNPERTURBED, runs_of, setting, slug
-from tristream.report.runs import Entry, PictureSet, RecordedCondition, Run
+from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all
 
 COLUMNS = {
@@ -32,7 +33,7 @@ NOTES = (
 )
 
 
-def attack_table(pictures: PictureSet) -> Table:
+def attack_table(pictures: ResultSet) -> Table:
     """Every attack on every detector in both directions, after the same pictures without an attack."""
     attacked = pictures.family(FAMILY)
     rows: list[Row] = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from tristream.evaluation.run_folder import RecordedCondition, Run
 from tristream.evaluation.summary import GENERATOR_MEASURES, SOURCE_MEASURES, ConditionSummary, Summary
-from tristream.report.runs import Entry, PictureSet, RecordedCondition, Run
+from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all, of_part, summary_cell
 
 MEASURES = {
@@ -65,7 +66,7 @@ def runs_of(entries: Iterable[Entry], conditions: Iterable[str]) -> tuple[Run, .
     return tuple(dict.fromkeys(run for entry in entries for name in names for run in entry.runs_of(name)))
 
 
-def overall_table(pictures: PictureSet) -> Table:
+def overall_table(pictures: ResultSet) -> Table:
     """Every detector under every view."""
     views = pictures.family("view")
     recorded = any(entry.detector.initialisation for entry in pictures.entries)
@@ -94,7 +95,7 @@ def _failed(entry: Entry, view: str) -> Iterator[str]:
         yield f"{failed} pictures could not be scored and count in no figure"
 
 
-def _other_figures(pictures: PictureSet) -> Iterator[Cell]:
+def _other_figures(pictures: ResultSet) -> Iterator[Cell]:
     """What metrics.json holds of all pictures and no table shows."""
     views = pictures.family("view")
     for entry in pictures.entries:
@@ -105,27 +106,27 @@ def _other_figures(pictures: PictureSet) -> Iterator[Cell]:
             yield from (cell_of(entry, condition, m, of_all(m)) for m in measures if m not in shown)
 
 
-def generator_table(pictures: PictureSet, view: str) -> Table:
+def generator_table(pictures: ResultSet, view: str) -> Table:
     """Each generator under one view, and their mean; with several detectors their AUROCs side by side."""
     return _part_table(pictures, view, "generators", GENERATOR_MEASURES)
 
 
-def source_table(pictures: PictureSet, view: str) -> Table:
+def source_table(pictures: ResultSet, view: str) -> Table:
     """Each photo source under one view; with several detectors their AUROCs side by side."""
     return _part_table(pictures, view, "sources", SOURCE_MEASURES)
 
 
-def matched_table(pictures: PictureSet, view: str) -> Table:
+def matched_table(pictures: ResultSet, view: str) -> Table:
     """Each generator that has reals of the same content, against these."""
     return _part_table(pictures, view, "matched", ("auroc",))
 
 
-def part_names(pictures: PictureSet, view: str, side: str) -> list[str]:
+def part_names(pictures: ResultSet, view: str, side: str) -> list[str]:
     """The generators ("generators", "matched") or the photo sources ("sources") of a view, by name."""
     return sorted({name for entry in pictures.entries for s in entry.summaries(view) for name in getattr(s, side)})
 
 
-def _part_table(pictures: PictureSet, view: str, side: str, measures: tuple[str, ...]) -> Table:
+def _part_table(pictures: ResultSet, view: str, side: str, measures: tuple[str, ...]) -> Table:
     several = len(pictures.entries) > 1
     shown = [(entry, measure) for entry in pictures.entries for measure in (measures[:1] if several else measures)]
     parts = part_names(pictures, view, side)
@@ -162,7 +163,7 @@ def _mean(summary: ConditionSummary) -> Found:
     return Found(summary.mean_generator_auroc, summary.overall.n_real, summary.overall.n_fake)
 
 
-def gap_table(pictures: PictureSet) -> Table:
+def gap_table(pictures: ResultSet) -> Table:
     """The shortcut gap: what a detector loses when everything is re-encoded alike."""
     rows = []
     for entry in pictures.entries:
@@ -196,7 +197,7 @@ def _gap(side: str) -> Callable[[Summary], Found | None]:
     return find
 
 
-def robustness_table(pictures: PictureSet) -> Table:
+def robustness_table(pictures: ResultSet) -> Table:
     """AUROC under every perturbation, family by family, severity by severity."""
     perturbed = perturbations(pictures)
     rows = []
@@ -218,7 +219,7 @@ def robustness_table(pictures: PictureSet) -> Table:
     )
 
 
-def perturbations(pictures: PictureSet) -> dict[str, RecordedCondition]:
+def perturbations(pictures: ResultSet) -> dict[str, RecordedCondition]:
     """The perturbed conditions, by family in the order of the records, then by severity."""
     found = {name: c for name, c in pictures.conditions.items() if c.family not in NO_PERTURBATION}
     families = list(dict.fromkeys(c.family for c in found.values()))

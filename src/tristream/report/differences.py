@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from tristream.errors import UsageError
 from tristream.evaluation.comparison import ComparedCondition, compare
 from tristream.evaluation.figures import Figure
+from tristream.evaluation.run_folder import Run
 from tristream.metrics.comparison import holm
 from tristream.report.contents import runs_of, slug, view_name
-from tristream.report.runs import Entry, PictureSet, Run
+from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Row, Table, counts, over_seeds
 
 _NO_DELONG = "DeLong's test is for pictures that are groups of their own, and for one pair of checkpoints"
 
 
-def difference_table(pictures: PictureSet, base: Entry) -> Table:
+def difference_table(pictures: ResultSet, base: Entry) -> Table:
     """AUROC of every other detector minus that of the baseline, under every view that both were scored under.
 
     Of detectors with several seeds it is the mean difference of equal seeds, without a p-value. The Holm correction is

@@ -8,12 +8,13 @@ import numpy as np
 
 from tristream.errors import UndefinedMetricError
 from tristream.evaluation.figures import Stored
+from tristream.evaluation.run_folder import Run
 from tristream.metrics import selective
 from tristream.metrics.binary import checked_classes
 from tristream.metrics.resampled import Ranking
 from tristream.report.charts import Axis, Bar, Plot, Point, Series, axis_upto, bar_chart, line_chart
 from tristream.report.contents import UNPERTURBED, part_names, perturbations, view_name
-from tristream.report.runs import Entry, PictureSet, Run
+from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Table, cell_of, of_all, of_part
 
 SHARE = Axis("AUROC")
@@ -24,7 +25,7 @@ _LEAST_COVERAGE = 0.02
 """Below it a risk-coverage curve shows a few pictures: mere noise."""
 
 
-def plots(pictures: PictureSet) -> list[Plot]:
+def plots(pictures: ResultSet) -> list[Plot]:
     """Every plot that the runs on these pictures have something for, in an order to read."""
     views = pictures.family("view")
     drawn = [draw(pictures, view) for draw in (roc, generators, reliability, risk_coverage) for view in views]
@@ -33,7 +34,7 @@ def plots(pictures: PictureSet) -> list[Plot]:
     return [plot for plot in drawn if plot is not None]
 
 
-def roc(pictures: PictureSet, view: str) -> Plot | None:
+def roc(pictures: ResultSet, view: str) -> Plot | None:
     """ROC curve of every detector; the legend has the AUROC."""
 
     def curve(run: Run) -> list[Point]:
@@ -51,7 +52,7 @@ def roc(pictures: PictureSet, view: str) -> Plot | None:
     return line_chart(f"ROC, {view_name(view)}", x, y, series, diagonal=True) if series else None
 
 
-def reliability(pictures: PictureSet, view: str) -> Plot | None:
+def reliability(pictures: ResultSet, view: str) -> Plot | None:
     """Share of fakes over P(fake), at even odds; a dot's area goes with its share of the pictures.
 
     Of several training seeds the first is drawn: bins of different checkpoints have no mean.
@@ -74,7 +75,7 @@ def reliability(pictures: PictureSet, view: str) -> Plot | None:
     return line_chart(title, Axis("P(fake)"), Axis("share of fakes"), series, diagonal=True) if series else None
 
 
-def risk_coverage(pictures: PictureSet, view: str) -> Plot | None:
+def risk_coverage(pictures: ResultSet, view: str) -> Plot | None:
     """Error among the most confident pictures over the share that they are."""
 
     def curve(run: Run) -> list[Point]:
@@ -96,7 +97,7 @@ def risk_coverage(pictures: PictureSet, view: str) -> Plot | None:
 
 
 def _lines(
-    pictures: PictureSet, view: str, curve: Callable[[Run], list[Point]], named: Callable[[Entry], str]
+    pictures: ResultSet, view: str, curve: Callable[[Run], list[Point]], named: Callable[[Entry], str]
 ) -> Iterator[Series]:
     """A series per detector, a line per checkpoint; without those for which the curve is undefined."""
     for entry in pictures.entries:
@@ -108,7 +109,7 @@ def _lines(
             yield Series(named(entry), lines=lines)
 
 
-def generators(pictures: PictureSet, view: str) -> Plot | None:
+def generators(pictures: ResultSet, view: str) -> Plot | None:
     """AUROC of each generator's fakes against all reals."""
     parts = part_names(pictures, view, "generators")
     series = [
@@ -119,7 +120,7 @@ def generators(pictures: PictureSet, view: str) -> Plot | None:
     return bar_chart(title, SHARE, parts, series, guide=CHANCE) if parts else None
 
 
-def robustness(pictures: PictureSet, family: str) -> Plot | None:
+def robustness(pictures: ResultSet, family: str) -> Plot | None:
     """AUROC over the severity of one family of perturbations; severity 0 is the pictures as delivered."""
     found = {name: c.severity for name, c in perturbations(pictures).items() if c.family == family}
     severities = {UNPERTURBED: 0.0} | {name: s for name, s in found.items() if s is not None}

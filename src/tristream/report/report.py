@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tristream import __version__
 from tristream.errors import UsageError
+from tristream.evaluation.run_folder import Run
 from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
 from tristream.report.attacks import attack_table
 from tristream.report.contents import (
@@ -24,7 +25,7 @@ from tristream.report.formats import csv_report, latex_report, markdown_report
 from tristream.report.page import Section, html_page
 from tristream.report.plots import ablation_bars, plots
 from tristream.report.reported import reported_tables
-from tristream.report.runs import Entry, PictureSet, Run, arrange
+from tristream.report.runs import Entry, ResultSet, arrange
 from tristream.report.suites import SuiteRun, tables_of_suites
 from tristream.report.table import Table
 
@@ -83,7 +84,7 @@ def make_report(
     return Report(title, introduction, tuple(sections))
 
 
-def _section(pictures: PictureSet, base: Entry | None) -> Section:
+def _section(pictures: ResultSet, base: Entry | None) -> Section:
     views = pictures.family("view")
     masked, retrained = masked_table(pictures), retrained_table(pictures)
     tables = [

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tristream.evaluation.figures import Figure
+from tristream.evaluation.run_folder import Recorded, Run, parse_record
 from tristream.report.contents import slug, view_name
-from tristream.report.runs import Recorded, Run, parse_record
 from tristream.report.table import Cell, Row, Table, counts
 
 RESULT = "suite.json"

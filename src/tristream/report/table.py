@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from tristream.evaluation.figures import Figure
+from tristream.evaluation.run_folder import Run
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.evaluation.summary import Row as SummaryRow
 from tristream.evaluation.text import figure_text
 from tristream.metrics.comparison import mean_and_deviation
-from tristream.report.runs import Entry, Run
+from tristream.report.runs import Entry
 
 DASH = "—"
 
