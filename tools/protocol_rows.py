@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CPU = "configs/protocols/cpu.yaml"
-SHIPPED = "src/tristream/weights/detector.safetensors"
 CLIP = "vit_base_patch16_clip_quickgelu_224"
 """Without a tag: weights of it come from --clip."""
 
@@ -23,8 +22,6 @@ class Row:
     """Keys of the pretrained weights, which --no-hub sets to none."""
     takes_clip: bool = False
     has_streams: bool = False
-    retrained: tuple[str, ...] = ()
-    """Config, then changes, with which subsets of its streams are trained anew; none: as the row itself."""
     starts_from: str = ""
     """In words, where the record names files."""
 
@@ -33,11 +30,6 @@ ROWS = {
     "shipped": Row(
         "tristream, as shipped",
         has_streams=True,
-        retrained=(
-            "configs/shipped.yaml",
-            "sample.pictures=2000",
-            *(f"detector.options.{stream}.weights={SHIPPED}" for stream in ("spatial", "frequency", "semantic")),
-        ),
         starts_from="ImageNet (spatial, frequency), CLIP (semantic)",
     ),
     "multistream": Row(

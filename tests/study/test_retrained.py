@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.pictures import planted_manifest
-from tristream.errors import UsageError
+from tristream.errors import ConfigError, UsageError
 from tristream.evaluation.record import PictureSet
 from tristream.study.retrained import RESULT, RetrainedAblation, ablate_retrained, by_streams, of_streams
 from tristream.training.config import TrainConfig
@@ -67,6 +67,11 @@ def test_a_subset_leaves_out_what_needs_the_missing_stream(tmp_path: Path) -> No
     kept = of_streams(config, ("semantic",))
     assert (list(kept.objectives), kept.teacher) == (["classification", "distillation"], config.teacher)
     assert pd.Series([alone.name, kept.name]).is_unique
+    faster = tiny(tmp_path, optim={"multipliers": {"streams.semantic": 0.1, "fusion": 2.0}})
+    assert of_streams(faster, ("frequency",)).optim.multipliers == {"fusion": 2.0}
+    only = tiny(tmp_path, objectives={"distillation": 1}, teacher={"weights": "none"})
+    with pytest.raises(ConfigError, match="retraining frequency alone"):
+        of_streams(only, ("frequency",))
 
 
 def test_only_a_new_detector_with_streams_can_be_retrained(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -168,6 +169,23 @@ def test_a_config_that_cannot_run_is_refused_in_words(pictures: Path, tmp_path: 
     with pytest.raises(ValidationError, match="no loss term"):
         tiny(pictures, objectives={"classification": 0})
     assert not (tmp_path / "a").exists(), "a run that never began leaves no folder in the way"
+
+
+def test_groups_in_both_splits_and_unknown_conditions_are_refused_before_anything_is_written(
+    pictures: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(pictures / "manifest.csv")
+    first, last = table.index[table["split"] == "train"][0], table.index[table["split"] == "validation"][0]
+    straddling = table.assign(group=table.get("group", "")).astype({"group": object})
+    straddling.loc[[first, last], "group"] = "one video"
+    straddling.to_csv(pictures / "straddling.csv", index=False)
+    with pytest.raises(ManifestError, match="1 groups straddle splits"):
+        train(tiny(pictures, data=str(pictures / "straddling.csv")), tmp_path / "run")
+    with pytest.raises(ConfigError, match="rain"):
+        train(tiny(pictures, selection={"condition": "rain"}), tmp_path / "run")
+    with pytest.raises(ValidationError, match="'train' is trained on"):
+        tiny(pictures, selection={"split": "train"})
+    assert not (tmp_path / "run").exists()
 
 
 def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def export_checkpoint(
     """Write `out` in "fp32" or "int8" and compare it with the checkpoint (None: the shipped one).
 
     data, split, count: pictures, evenly spaced over the split; they set the ranges of int8, half of them as delivered
-    and half re-encoded, and other ones of the same split serve for the comparison. Without `data` there is none.
-    Raises UsageError, CheckpointError, ManifestError, ImageError.
+    and half re-encoded. Others of the same split, up to COMPARED or half of it, serve for the comparison; without
+    `data` there is none. Raises UsageError, CheckpointError, ManifestError, ImageError.
     """
     source = checkpoint or shipped_weights()
     if out.suffix != ".onnx":
@@ -52,11 +52,14 @@ def export_checkpoint(
         )
     preprocessing = read_metadata(source).preprocessing
     manifest = None if data is None else Manifest.read(data).split(split)
+    size = 0 if manifest is None else len(manifest)
+    measured = np.zeros(0, np.int64)
     if precision == "fp32" or manifest is None:
         export_onnx(source, out)
     else:
-        total = min(count, len(manifest))
-        crops = _crops(manifest, preprocessing, np.linspace(0, len(manifest) - 1, total).astype(int))
+        total = min(count, size - min(COMPARED, size // 2))
+        measured = np.linspace(0, size - 1, total).astype(np.int64)
+        crops = _crops(manifest, preprocessing, measured)
         words = f"pictures of the split '{split}', half of them re-encoded alike"
         with tempfile.TemporaryDirectory(dir=out.parent if out.parent.is_dir() else None) as folder:
             fp32 = Path(folder) / "fp32.onnx"
@@ -64,7 +67,8 @@ def export_checkpoint(
             quantise(fp32, out, crops, words, progress and (lambda done: progress(done, total)))
     if manifest is None:
         return None
-    rows = np.linspace(0, len(manifest) - 1, 2 * min(COMPARED, max(1, len(manifest) // 2)) + 1).astype(int)[1::2]
+    others = np.setdiff1d(np.arange(size), measured)
+    rows = others[np.linspace(0, len(others) - 1, min(COMPARED, len(others))).astype(int)]
     return compare_with_checkpoint(out, source, list(_crops(manifest, preprocessing, rows)))
 
 

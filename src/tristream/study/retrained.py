@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tristream.config import StrictModel
+from tristream.config import StrictModel, validate
 from tristream.errors import UndefinedMetricError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import STREAMS, USUAL, subsets
@@ -92,17 +92,22 @@ def ablate_retrained(
 
 
 def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
-    """The same run with these streams alone. Raises ConfigError as the config does."""
+    """The same run with these streams alone: without the loss terms, frozen modules and rates of the others.
+
+    Raises ConfigError where no loss term is left.
+    """
     detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
     kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
     others = tuple(f"streams.{name}." for name in STREAMS if name not in streams)
     frozen = tuple(module for module in config.frozen if not f"{module}.".startswith(others))
+    rates = {name: rate for name, rate in config.optim.multipliers.items() if not f"{name}.".startswith(others)}
     update: dict[str, Any] = {
         "detector": detector, "objectives": kept, "frozen": frozen, "name": f"{config.name}-{'+'.join(streams)}",
+        "optim": config.optim.model_copy(update={"multipliers": rates}),
     }  # fmt: skip
     if "distillation" not in kept:
         update["teacher"] = None
-    return config.model_copy(update=update)
+    return validate(TrainConfig, config.model_copy(update=update).model_dump(), f"retraining {'+'.join(streams)} alone")
 
 
 def _is_of(name: str, term: ObjectiveConfig, streams: tuple[str, ...]) -> bool:

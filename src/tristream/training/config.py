@@ -106,6 +106,8 @@ class TrainConfig(StrictModel):
             raise ValueError(
                 f"batch_size {self.batch_size} is not {self.accumulation} (accumulation) equal parts of 2 or more"
             )
+        if self.selection.split == self.train_split:
+            raise ValueError(f"selection.split: '{self.train_split}' is trained on; choose the checkpoint on another")
         if not any(objective.weight > 0 for objective in self.objectives.values()):
             raise ValueError("objectives: no loss term has a weight above 0")
         return self

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ class Classification(Objective):
     """Binary cross-entropy on the logit; each class has half of the total weight whatever its share of the pictures."""
 
     class Options(StrictModel):
-        label_smoothing: float = 0.0
+        label_smoothing: float = Field(0.0, ge=0, lt=1)
 
     options_class = Options
 

@@ -51,7 +51,7 @@ class RunDirectory:
         """
         if self._config.is_file():
             before = json.loads(self._environment.read_text(encoding="utf-8"))["data"]
-            if changed := [name for name in data if before.get(name) != data[name]]:
+            if changed := sorted(name for name in data.keys() | before.keys() if before.get(name) != data.get(name)):
                 raise ConfigError(f"{self.path}: cannot resume; {', '.join(changed)} changed since the run started")
             return
         self.path.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from tristream.data.dataset import ImageBatch, PictureDataset, TrainingOrder, co
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
+from tristream.data.splits import check_splits
 from tristream.detectors import Detector, Probe
 from tristream.detectors.checkpoint import save_checkpoint
 from tristream.errors import ConfigError, ManifestError
-from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.conditions import CONDITIONS, rehearse
 from tristream.evaluation.runner import score_manifest
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.binary import auroc
@@ -125,10 +127,13 @@ class _Run:
 
     def __init__(self, config: TrainConfig, manifest: Manifest, directory: RunDirectory, fabric: Fabric) -> None:
         self.config, self.directory, self.fabric = config, directory, fabric
-        self.train_data = manifest.split(config.train_split).with_file_columns(["sha256"])
+        used = manifest.where(manifest.table["split"].isin([config.train_split, config.selection.split]))
+        check_splits(used := used.with_file_columns(["sha256"]))
+        rehearse([CONDITIONS[config.selection.condition]])
+        self.train_data = used.split(config.train_split)
         if config.sample is not None:
             self.train_data = balanced_sample(self.train_data, config.sample.pictures, config.sample.salt)
-        self.selection_data = manifest.split(config.selection.split).with_file_columns(["sha256"])
+        self.selection_data = used.split(config.selection.split)
         labels = self.train_data.table["label"].to_numpy()
         counts = int((labels == 0).sum()), int((labels == 1).sum())
         if min(counts) == 0 or self.selection_data.table["label"].nunique() < 2:
@@ -152,19 +157,24 @@ class _Run:
         scored = self.averaged.module
         keeps = isinstance(scored, Probe) and isinstance(detector, Probe) and detector.is_frozen
         self.session = ProbeSession(scored, fabric.device) if keeps else TorchSession(scored, fabric.device)
-        self.dataset = self._dataset(detector) if is_embedded else PictureDataset(self.train_data, self._view())
+        self._detector, self._digest = detector, weights_digest(detector) if is_embedded else ""
+        if is_embedded and not (isinstance(detector, Probe) and detector.is_frozen):
+            raise ConfigError(f"embedded_copies: {self.description.detector} embeds with what it trains; set it to 0")
+        if is_embedded and teacher is not None:
+            raise ConfigError("embedded_copies: a teacher looks at pictures, not at embeddings; set it to 0")
 
     def _view(self) -> TrainingView:
         config = self.config
         return TrainingView(config.augmentation, self.preprocessing, config.input_size, config.seed)
 
-    def _dataset(self, detector: Detector) -> Dataset[Any]:
-        """The training pictures as embeddings. Raises ConfigError for a detector that is no probe."""
-        config = self.config
-        if not isinstance(detector, Probe) or not detector.is_frozen:
-            raise ConfigError(f"embedded_copies: {self.description.detector} embeds with what it trains; set it to 0")
+    @cached_property
+    def dataset(self) -> Dataset[Any]:
+        """The training pictures, or their embeddings: computed on first use, once it is clear whose run this is."""
+        config, detector = self.config, self._detector
+        if not (self.parts.is_embedded and isinstance(detector, Probe)):
+            return PictureDataset(self.train_data, self._view())
         network = FrozenNetwork(detector.eval().embed, self.fabric.device, self.fabric.autocast)
-        key = f"{weights_digest(detector)} {self.description.config} {self._view()} {config.precision}"
+        key = f"{self._digest} {self.description.config} {self._view()} {config.precision}"
         folder, copies = self.directory.embeddings, config.embedded_copies
         return embedded_pictures(network, folder, key, self.train_data, self._view(), copies, config.workers)
 
