@@ -25,6 +25,7 @@ from tristream.evaluation.figures import Figure, Pictures, Stored, compute_figur
 from tristream.evaluation.summary import Summary, matched_auroc
 from tristream.evaluation.text import figure_text
 from tristream.metadata import ModelMetadata
+from tristream.metrics.comparison import holm
 from tristream.runtime.benchmark_report import BenchmarkReport
 from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE
 from tristream.runtime.verdict import Domain, Thresholds, Verdict, decide
@@ -124,19 +125,26 @@ def results() -> str:
 
 def comparisons() -> str:
     """Paired differences between the shipped detector and the others."""
-    rows = []
+    rows: list[list[str]] = []
+    p_values: dict[int, float] = {}
     for pictures, words in SETS.items():
         for other in list(DETECTORS)[1:]:
             if not is_recorded(other, pictures):
-                rows.append([words, f"tristream − {DETECTORS[other]}", "—", "—", "—"])
+                rows.append([words, f"tristream − {DETECTORS[other]}", "—", "—"])
                 continue
             ours, theirs = (predictions(detector, pictures) for detector in ("shipped", other))
             result = compare(*(scored[scored["condition"].isin(CONDITIONS)] for scored in (ours, theirs)))
             for condition, name in CONDITIONS.items():
                 part = result.conditions[condition]
-                p = "—" if part.p_value is None else f"{part.p_value:.3f}"
-                rows.append([words, f"tristream − {DETECTORS[other]}", name, figure_text(part.difference), p])
-    return table(["pictures", "difference in AUROC", "condition", "value [95 % interval]", "p"], rows)
+                if part.p_value is not None:
+                    p_values[len(rows)] = part.p_value
+                rows.append([words, f"tristream − {DETECTORS[other]}", name, figure_text(part.difference)])
+    corrected = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    cells = [
+        [*row, f"{p_values[n]:.3f}", f"{corrected[n]:.3f}"] if n in corrected else [*row, "—", "—"]
+        for n, row in enumerate(rows)
+    ]
+    return table(["pictures", "difference in AUROC", "condition", "value [95 % interval]", "p", "p (Holm)"], cells)
 
 
 def figures() -> str:
@@ -294,19 +302,16 @@ def failures() -> str:
     return "\n".join(lines)
 
 
-def int8() -> str:
-    """What int8 does to each spatial backbone."""
+def looks() -> str:
+    """Every detector that was ever scored on unseen pictures, the shipped one's predecessors among them."""
     rows = [
-        [
-            row["backbone"],
-            str(row["n"]),
-            f"{row['mean_abs_logit_change'] / row['logit_std_fp32']:.2f}",
-            f"{row['correlation']:.3f}",
-        ]
-        for row in record("int8-backbones.json")["rows"]
-    ]
-    header = ["backbone", "n", "mean change of the logit, in its standard deviations", "correlation of int8 and fp32"]
-    return table(header, rows)
+        [look["date"], look["checkpoint"], f"`{look['sha256'][:12]}`", f"{look['n_real']} real, {look['n_fake']} fake",
+         *(f"{look['auroc'][condition]:.3f}" for condition in CONDITIONS)]
+        for look in record("unseen-looks.json")["looks"]
+    ]  # fmt: skip
+    return table(
+        ["recorded", "detector", "checkpoint", "n", *(f"AUROC, {words}" for words in CONDITIONS.values())], rows
+    )
 
 
 def parity() -> str:
@@ -376,7 +381,7 @@ def domain_rule() -> str:
 def commands() -> str:
     """The commands whose records this card is made from."""
     lines = [record(f"{d}/{s}/record.json")["command"] for d in DETECTORS for s in SETS if is_recorded(d, s)]
-    lines += [record("shipped/scale-spread.json")["command"], record("int8-backbones.json")["command"]]
+    lines += [record("shipped/scale-spread.json")["command"], record("unseen-looks.json")["command"]]
     lines += [record("benchmark.json")["command"], record("domain-check.json")["command"]]
     return "\n".join(f"    {line}" for line in lines)
 
@@ -398,7 +403,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "matched": matched,
     "stream_weights": stream_weights,
     "scale_spread": scale_spread,
-    "int8": int8,
+    "looks": looks,
     "parity": parity,
     "speed": speed,
     "domain_check": domain_check,

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 CPU = "configs/protocols/cpu.yaml"
 CLIP = "vit_base_patch16_clip_quickgelu_224"
 """Without a tag: weights of it come from --clip."""
+SMALL_CROPS = "training crops of 192 px; the paper: {} px"
+FOUR_COPIES = (
+    "four augmented copies of each picture, embedded once in half precision; the paper: another one every time"
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Row:
     has_streams: bool = False
     starts_from: str = ""
     """In words, where the record names files."""
+    deviations: tuple[str, ...] = ()
+    """From its paper, by this training; those of its class stand in the record."""
 
 
 ROWS = {
@@ -39,20 +45,36 @@ ROWS = {
         tuple(f"detector.options.{stream}.weights" for stream in ("spatial", "frequency", "semantic")),
         has_streams=True,
     ),
-    "cnndetect": Row("CNNDetect", ("configs/cnndetect.yaml", CPU), weights=("detector.weights",)),
+    "cnndetect": Row(
+        "CNNDetect",
+        ("configs/cnndetect.yaml", CPU),
+        weights=("detector.weights",),
+        deviations=(SMALL_CROPS.format(224),),
+    ),
     "cnndetect-our-augmentation": Row(
         "CNNDetect, our augmentation",
         ("configs/cnndetect.yaml", CPU),
         ("augmentation={}", "name=cnndetect-our-augmentation"),
         ("detector.weights",),
+        deviations=(SMALL_CROPS.format(224), "tristream's augmentation in place of the paper's blur and JPEG"),
     ),
-    "xception": Row("Xception", ("configs/xception.yaml", CPU), weights=("detector.weights",)),
-    "f3net": Row("F3Net", ("configs/f3net.yaml", CPU), weights=("detector.weights",)),
+    "xception": Row(
+        "Xception", ("configs/xception.yaml", CPU), weights=("detector.weights",), deviations=(SMALL_CROPS.format(299),)
+    ),
+    "f3net": Row(
+        "F3Net", ("configs/f3net.yaml", CPU), weights=("detector.weights",), deviations=(SMALL_CROPS.format(299),)
+    ),
     "univfd-2000": Row(
         "UnivFD, CLIP ViT-B/16",
         ("configs/univfd.yaml",),
         ("sample.pictures=2000", "accelerator=cpu", "name=univfd-2000"),
         takes_clip=True,
+        deviations=(FOUR_COPIES,),
     ),
-    "univfd": Row("UnivFD, CLIP ViT-B/16, all training pictures", ("configs/univfd.yaml",), takes_clip=True),
+    "univfd": Row(
+        "UnivFD, CLIP ViT-B/16, all training pictures",
+        ("configs/univfd.yaml",),
+        takes_clip=True,
+        deviations=(FOUR_COPIES,),
+    ),
 }

@@ -36,7 +36,8 @@ PROTOCOL = "python tools/protocol.py --data CORPUS --unseen UNSEEN"
 
 LONE = Row("EfficientNet-Lite0 alone", starts_from="ImageNet")
 """What the shipped detector has to beat: its spatial network, trained like it (configs/shipped.yaml)."""
-DETECTORS = {name: row.words for name, row in (ROWS | {"lone": LONE}).items()}
+TABLE_ROWS = ROWS | {"lone": LONE}
+DETECTORS = {name: row.words for name, row in TABLE_ROWS.items()}
 SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
 OF_SEVERAL = ("retrained",)
 """Places where a row has several detectors, one for each subset of its streams."""
@@ -51,10 +52,14 @@ def sets_of(place: str) -> list[ResultSet]:
     if place in OF_SEVERAL:
         return sets
     rows = {run: name for name, of_row in runs.items() for run in of_row}
-    return [
-        ResultSet(found.title, tuple(replace(e, name=DETECTORS[rows[e.runs[0]]]) for e in found.entries))
-        for found in sets
-    ]
+    return [ResultSet(found.title, tuple(as_row(e, rows[e.runs[0]]) for e in found.entries)) for found in sets]
+
+
+def as_row(entry: Entry, name: str) -> Entry:
+    """An entry as the tables call it, with what its config departs from beside what its class does."""
+    row, told = TABLE_ROWS[name], entry.detector
+    changed = {"initialisation": row.starts_from or told.initialisation, "deviations": told.deviations + row.deviations}
+    return replace(entry, name=row.words, about=told.model_copy(update=changed))
 
 
 def tables_of(place: str, make: Callable[[ResultSet], Table]) -> list[Table]:

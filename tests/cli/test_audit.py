@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.data.leaky import leaky_manifest
+from tests.data.miniatures import forensynths
 from tristream.cli.app import app
 from tristream.data.manifest import Manifest
 
@@ -53,6 +55,32 @@ def test_wrong_usage_ends_with_2_before_anything_is_read(folder: Path) -> None:
     assert _run("audit", folder / "manifest.csv", "-o", "audit.pdf").exit_code == 2
     assert _run("audit", folder / "none.csv").exit_code == 2
     assert _run("audit", folder / "manifest.csv", "--split", "test").exit_code == 2
+
+
+def test_outputs_are_checked_first_and_written_whole(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.txt").mkdir()
+    for output, words in {"file/audit.txt": "its folder cannot be made", "folder.txt": "a folder; name the"}.items():
+        wrong = _run("audit", folder / "none.csv", "-o", tmp_path / output)
+        assert wrong.exit_code == 2
+        assert words in wrong.stderr
+    (tmp_path / "audit.html").write_text("an older one")
+    monkeypatch.setattr("tristream.data.audit.page.audit_page", lambda *_, **__: "\ud800 cannot be written")
+    broken = _run("audit", folder / "manifest.csv", "--no-cache", "-o", tmp_path / "audit.html")
+    assert broken.exit_code != 0
+    assert (tmp_path / "audit.html").read_text() == "an older one"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["audit.html", "file", "folder.txt"]
+
+
+def test_an_incomplete_folder_is_to_be_indexed_first(tmp_path: Path) -> None:
+    mini = forensynths(tmp_path / "set")
+    shutil.rmtree(mini.root / "biggan")
+    result = _run("audit", mini.root, "--no-cache")
+    assert result.exit_code == 2
+    assert "missing: biggan/0_real" in result.stderr
+    assert "options of `tristream data index`: make a manifest with it first" in result.stderr
 
 
 def test_equalise_writes_copies_and_says_where(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from tests.data.miniatures import MINIATURES, ffhq, put_pictures, sofake
 from tests.data.server import Server, serving
 from tristream.cli.app import app
+from tristream.cli.progress import progress_bar
 from tristream.data.manifest import Manifest
 from tristream.data.readers import READERS
 from tristream.data.readers.mix import Mix, MixReader
@@ -77,6 +79,44 @@ def test_index_records_what_is_missing(tmp_path: Path) -> None:
     assert record["digest"] == Manifest.read(tmp_path / "index.parquet").digest()
     assert str(tmp_path) not in json.dumps(record), "where the data lie is nobody's business"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["faces", "index.parquet", "index.parquet.record.json"]
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [("x.json", "a manifest is a .csv or a .parquet file"), ("out/index.csv", "the pictures lie in"),
+     ("folder.csv", "is a folder")],
+)  # fmt: skip
+def test_index_finds_a_wrong_output_before_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, words: str
+) -> None:
+    put_pictures(tmp_path / "data", "real/a.png", "fake/b.png")
+    (tmp_path / "folder.csv").mkdir()
+    monkeypatch.setattr("tristream.data.readers.reader.read_files", None)
+    refused = _run("index", tmp_path / "data", "-o", tmp_path / output)
+    assert refused.exit_code == 2
+    assert words in refused.stderr
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data", "folder.csv"]
+
+
+def test_index_names_groups_that_lie_in_several_splits(tmp_path: Path) -> None:
+    put_pictures(tmp_path / "data", "train/real/a.png", "train/fake/b.png", "test/real/c.png", "test/fake/d.png")
+    (tmp_path / "data/test/fake/d.png").write_bytes((tmp_path / "data/train/fake/b.png").read_bytes())
+    done = _run("index", tmp_path / "data", "-o", tmp_path / "index.csv")
+    assert done.exit_code == 0, done.output
+    assert "1 groups lie in several splits: " in done.stdout
+    assert "tristream data split --replace" in done.stdout
+
+
+def test_file_names_are_no_markup_on_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys, "stderr", stream := Terminal())
+    with progress_bar("reading") as show:
+        show(1, 1, "a[/b] [raw].png")
+    assert "a[/b] [raw].png" in stream.getvalue()
 
 
 def test_index_takes_pictures_out_of_tables(tmp_path: Path) -> None:

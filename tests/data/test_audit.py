@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tristream.data.audit import duplicates, examine
 from tristream.data.audit.duplicates import near_pairs
 from tristream.data.audit.page import audit_page
 from tristream.data.audit.report import AuditReport, audit_manifest, sample_sources
-from tristream.data.audit.words import short_answer, text
+from tristream.data.audit.words import facts, short_answer, text
 from tristream.data.manifest import Manifest
 from tristream.errors import ManifestError, UsageError
 
@@ -125,6 +126,50 @@ def test_the_cache_saves_a_second_look(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "cache.sqlite").write_text("not a data base " * 100)
     with pytest.raises(UsageError, match="delete it"):
         examine.examine_manifest(manifest, tmp_path / "cache.sqlite")
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_file_that_is_not_the_recorded_one_is_not_examined(tmp_path: Path, cached: bool) -> None:
+    manifest = leaky_manifest(tmp_path, sources=1, pictures=2).with_file_columns()
+    cache = tmp_path / "cache.sqlite"
+    if cached:
+        examine.examine_manifest(manifest, cache)
+    manifest.file(0).write_bytes(manifest.file(2).read_bytes())
+    manifest.file(1).unlink()
+    found = examine.examine_manifest(manifest, cache)
+    assert found.error_N[0] == "another picture than recorded; run `tristream data verify`"
+    assert found.error_N[1] == "cannot be read: No such file or directory"
+    assert found.error_N[2:] == ("", "")
+    assert np.isnan(found.features_NF[:2]).all()
+    with sqlite3.connect(cache) as connection:
+        kept = {sha256 for (sha256,) in connection.execute("SELECT sha256 FROM pictures")}
+    assert kept == set(manifest.table["sha256"][0 if cached else 2 :])
+
+
+def test_a_changed_copy_spoils_no_other_copy(tmp_path: Path) -> None:
+    leaky_manifest(tmp_path, sources=1, pictures=1)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes((tmp_path / "fake/fake-0/0.png").read_bytes())
+    table = pd.DataFrame({"path": ["a.png", "b.png"], "label": [1, 1]})
+    manifest = Manifest.from_table(table, tmp_path).with_file_columns()
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    found = examine.examine_manifest(manifest)
+    assert [bool(error) for error in found.error_N] == [True, False]
+    assert np.isnan(found.features_NF[0]).all()
+    assert not np.isnan(found.features_NF[1]).all()
+
+
+def test_names_are_shown_as_they_are(spoilt: tuple[Manifest, AuditReport]) -> None:
+    _, report = spoilt
+    odd = {"a[/b]": next(iter(report.families["file"].fake_sources.values()))}
+    families = {name: leak.model_copy(update={"fake_sources": odd}) for name, leak in report.families.items()}
+    assert "a[/b] (fake)" in text(report.model_copy(update={"families": families}), 160)
+
+
+def test_the_words_say_what_was_done_once(spoilt: tuple[Manifest, AuditReport]) -> None:
+    _, report = spoilt
+    protocol = dict(facts(report))["protocol"]
+    assert "3 times with other folds (each topic alone, and known sources: once)" in protocol
 
 
 def test_a_sample_takes_some_of_each_source_and_the_same_again(tmp_path: Path) -> None:

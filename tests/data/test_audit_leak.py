@@ -97,6 +97,14 @@ def test_each_source_is_compared_with_all_of_the_other_class() -> None:
     assert reals["source-6"].auroc == pytest.approx(measure(score[keep], LABEL[keep], GROUP[keep]).auroc)
 
 
+def test_the_intervals_of_sources_depend_on_the_seed() -> None:
+    score = LABEL + RNG.normal(size=LABEL.size)
+    first, again, other = (measure_parts(score, LABEL, SOURCE, GROUP, 1, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first["source-5"].auroc == other["source-5"].auroc
+    assert first["source-5"].interval != other["source-5"].interval
+
+
 def test_what_cannot_be_measured_is_none_with_a_reason() -> None:
     label, names = np.array([0, 0, 0, 1]), np.array(list("aaab"), object)
     holdout = hold_out_sources(label, names, names)

@@ -47,6 +47,22 @@ def test_a_png_has_no_jpeg_facts_and_keeps_its_mode_and_size(noise: Image.Image)
     assert (facts["short_side"], facts["long_side"], facts["aspect"], facts["is_portrait"]) == (128, 160, 1.25, 0)
 
 
+def test_a_tiff_has_metadata_only_where_somebody_put_some(noise: Image.Image) -> None:
+    for mode, compression in (("RGB", "jpeg"), ("RGBA", "tiff_lzw"), ("P", None)):
+        plain = _facts(noise.convert(mode), "TIFF", compression=compression, dpi=(72, 72))
+        assert (plain["is_other"], plain["has_exif"], plain["exif_tags"], plain["has_text"]) == (1, 0, 0, 0), mode
+    named = _facts(noise, "TIFF", tiffinfo={0x0110: "a camera"})
+    assert (named["has_exif"], named["exif_tags"]) == (1, 1)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_pillow_s_own_pixel_limit_does_not_apply(
+    noise: Image.Image, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert _facts(noise, format)["long_side"] == 160
+
+
 def test_a_foreign_table_is_near_a_quality_but_not_standard() -> None:
     quality, difference = estimated_quality(np.full(64, 16.0))
     assert 1 <= quality <= 100

@@ -9,12 +9,14 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request
 
 import numpy as np
 import pytest
 
 from tests.data.server import Server, serving
-from tristream.data.download import DownloadError, fetch
+from tristream.data import hub
+from tristream.data.download import DownloadError, _Redirect, fetch
 from tristream.data.fetching import RECORD, jobs_of, run
 from tristream.data.hub import HubFile, chosen, fetch_file, list_files
 from tristream.data.readers.layout import Hub, Layout, WebFile
@@ -126,6 +128,21 @@ def test_a_token_is_not_handed_to_another_host(server: Server, tmp_path: Path) -
         fetch(f"{server.address}/gated", tmp_path / "a", max_bytes=LIMIT, headers={"Authorization": "Bearer secret"})
         assert server.asked[0][1]["authorization"] == "Bearer secret"
         assert "authorization" not in other.asked[0][1]
+
+
+def test_a_token_does_not_follow_a_redirect_to_http() -> None:
+    request = Request("https://host/a", headers={"Authorization": "Bearer secret"})
+    for address, kept in {"https://host/b": True, "http://host/b": False, "https://other/b": False}.items():
+        following = _Redirect().redirect_request(request, None, 302, "Found", {}, address)
+        assert following.has_header("Authorization") == kept, address
+
+
+def test_the_next_page_of_a_list_has_to_be_as_safe_as_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://host")
+    answers = iter([({"sha": "0" * 40}, ""), ([], "http://host/next")])
+    monkeypatch.setattr(hub, "fetch_json", lambda address, headers: next(answers))
+    with pytest.raises(DownloadError, match="goes on at another server, http://host/next"):
+        list_files("me/set")
 
 
 def test_the_hub_lists_all_pages_at_one_commit(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

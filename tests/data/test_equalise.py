@@ -16,6 +16,7 @@ from tristream.data.audit.leak import hold_out_sources, measure, out_of_fold
 from tristream.data.audit.report import source_names
 from tristream.data.audit.topics import FEATURES, TOPICS
 from tristream.data.equalise import (
+    COPIES,
     LEFT_OUT,
     MANIFEST,
     Equalised,
@@ -112,6 +113,39 @@ def test_a_second_run_writes_only_what_is_missing(tmp_path: Path) -> None:
     assert second.manifest.digest() == first.manifest.digest()
     with pytest.raises(ManifestError, match="another recipe"):
         equalise_manifest(manifest, tmp_path / "out", Recipe(side=(64, 70)))
+
+
+def test_a_copy_is_made_anew_when_its_picture_or_itself_has_changed(tmp_path: Path) -> None:
+    manifest = leaky_manifest(tmp_path / "in", sources=1, pictures=3)
+    first = equalise_manifest(manifest, tmp_path / "out")
+    copies = [first.manifest.file(row) for row in range(len(first.manifest))]
+    old = [copy.read_bytes() for copy in copies]
+    noise_picture(np.random.default_rng(9), 150, 150).save(manifest.file(0))
+    copies[1].write_bytes(b"half")
+    with (tmp_path / "out" / COPIES).open("a") as lines:
+        lines.write('["real/torn')
+    second = equalise_manifest(manifest, tmp_path / "out", first.recipe)
+    assert copies[0].read_bytes() != old[0]
+    assert [copy.read_bytes() for copy in copies[1:]] == old[1:]
+    assert second.manifest.table["from_sha256"].iloc[0] != first.manifest.table["from_sha256"].iloc[0]
+    times = [copy.stat().st_mtime_ns for copy in copies]
+    equalise_manifest(manifest, tmp_path / "out", first.recipe)
+    assert [copy.stat().st_mtime_ns for copy in copies] == times
+
+
+def test_a_picture_that_is_not_the_recorded_one_is_left_out(tmp_path: Path) -> None:
+    manifest = leaky_manifest(tmp_path / "in", sources=1, pictures=2).with_file_columns()
+    noise_picture(np.random.default_rng(9), 150, 150).save(manifest.file(0))
+    done = equalise_manifest(manifest, tmp_path / "out")
+    path = manifest.table["path"].iloc[0]
+    assert done.left_out == {path: "another picture than recorded; run `tristream data verify`"}
+
+
+def test_videos_alone_cannot_be_equalised(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"....ftypmp42")
+    manifest = Manifest.from_table(pd.DataFrame({"path": ["clip.mp4"], "label": [1]}), tmp_path)
+    with pytest.raises(ManifestError, match=r"no picture could be equalised, such as clip\.mp4: a video"):
+        recipe_for(manifest)
 
 
 def test_small_broken_and_moving_pictures_are_left_out_with_a_reason(tmp_path: Path) -> None:

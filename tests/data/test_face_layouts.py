@@ -106,6 +106,18 @@ def test_celebdf_groups_an_original_with_its_fakes(tmp_path: Path) -> None:
     assert len(listing.missing) == listing.expected - len(listing.table)
 
 
+def test_celebdf_puts_nothing_of_a_tested_group_into_train(tmp_path: Path) -> None:
+    official_celebdf(tmp_path)
+    for path in ("Celeb-real/id4_0003.mp4", "Celeb-synthesis/id4_id9_0003.mp4"):
+        put(tmp_path / path, path.encode())
+    found = CelebDFReader(everything=True).read(tmp_path, allow_missing=True)
+    split = found.manifest.table.set_index("path")["split"]
+    assert split["Celeb-synthesis/id4_id1_0003.mp4"] == "test"
+    assert split["Celeb-real/id4_0003.mp4"] == split["Celeb-synthesis/id4_id9_0003.mp4"] == ""
+    assert (split == "train").sum() == 2
+    check_splits(found.manifest)
+
+
 @pytest.mark.parametrize(
     ("line", "wrong"),
     [("0 YouTube-real/00170.mp4", "line 2: says 0 of a video in YouTube-real; 1 has to mean real"),

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from tristream.data.files import media_of
 from tristream.data.manifest import COLUMNS, Manifest
 from tristream.errors import ManifestError
 
@@ -49,6 +50,12 @@ def test_missing_columns_are_filled_and_others_kept(pair: Path) -> None:
     assert table["generator"].tolist() == ["", "flux"]
     assert table["split"].tolist() == ["", ""]
     assert set(table["media"]) == {"image"}
+
+
+def test_a_video_is_told_from_its_suffix_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mimetypes.guess_type", lambda path: (None, None))
+    assert [media_of(path) for path in ("a.MTS", "b/c.mkv", "d.flv")] == ["video"] * 3
+    assert [media_of(path) for path in ("a.png", "mp4", "b.ts")] == ["image"] * 3
 
 
 def test_group_of_a_lone_picture_is_its_hash_where_known(pair: Path) -> None:

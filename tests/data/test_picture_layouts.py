@@ -30,6 +30,20 @@ def test_forensynths_with_training_data_keeps_its_splits(tmp_path: Path) -> None
     assert found.manifest.table["split"].value_counts().to_dict() == {"test": 34, "train": 2, "validation": 2}
 
 
+def test_forensynths_of_some_generators_takes_no_other_of_the_test_set(tmp_path: Path) -> None:
+    forensynths(tmp_path / "test")
+    put_pictures(tmp_path, *(f"train/biggan/{label}/t.png" for label in ("0_real", "1_fake")))
+    put_pictures(tmp_path, *(f"val/biggan/{label}/v.png" for label in ("0_real", "1_fake")))
+    found = recognise(tmp_path, options={"generators": ["progan", "stylegan"]})
+    table = found.manifest.table
+    assert set(table.loc[table["split"] == "test", "source"]) == {"forensynths-progan", "forensynths-stylegan"}
+    assert set(table.loc[table["split"] != "test", "source"]) == {"forensynths-biggan"}
+    assert sum(found.layouts.values()) == len(table)
+    assert found.skipped == {"picture that is not asked for": 34 + 4 - len(table)}
+    with pytest.raises(ManifestError, match="none of its pictures is asked for"):
+        recognise(forensynths(tmp_path / "alone").root, options={"generators": ["dalle"]})
+
+
 def test_genimage_finds_a_generator_by_any_of_its_folder_names(tmp_path: Path) -> None:
     table = recognise(genimage(tmp_path).root).manifest.table.set_index("path")
     row = table.loc["stable_diffusion_v_1_4/imagenet_ai_0419_sdv4/val/ai/6_x.png"]

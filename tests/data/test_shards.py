@@ -120,6 +120,19 @@ def test_names_in_a_table_are_not_used_as_paths(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("evil.png"))
 
 
+def test_a_file_that_a_table_names_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = pa.array([{"bytes": None, "path": name} for name in ("small.png", "large.png", ".")],
+                    pa.struct([("bytes", pa.binary()), ("path", pa.string())]))  # fmt: skip
+    put(tmp_path / "set/small.png", picture(1))
+    put(tmp_path / "set/large.png", picture(2) + bytes(2 << 20))
+    _parquet(tmp_path / "set/train.parquet", pa.table({"image": cell, "label": ["real", "real", "fake"]}))
+    monkeypatch.setattr(shards_module, "MAX_BYTES", 1 << 20)
+    found = recognise(tmp_path / "set", options={"extract_to": tmp_path / "out"})
+    assert found.manifest.table["path"].tolist() == ["train/0000000.png"]
+    assert found.unreadable["train.parquet, row 1"] == "its picture large.png is larger than 1 MiB"
+    assert found.unreadable["train.parquet, row 2"] == "its picture . is no file of the data set"
+
+
 def test_one_label_for_a_table_without_labels(tmp_path: Path) -> None:
     _parquet(tmp_path / "ffhq-256/data/train.parquet", table_of_pictures([{"image": picture(n)} for n in range(3)]))
     options = {"extract_to": tmp_path / "out"}

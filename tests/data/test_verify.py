@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.readers import recognise
 from tristream.data.verify import verify
+from tristream.errors import ManifestError
 
 
 def _recorded(tmp_path: Path) -> Manifest:
@@ -44,6 +49,30 @@ def test_broken_changed_moved_and_missing_files_are_told_apart(paint: Any, tmp_p
     assert "recorded were" in findings["real/b.png"].detail
     assert str(findings["real/d.png"]) == "real/d.png: is not there"
     assert seen[-1] == (6, 6)
+
+
+def test_dangling_links_and_unreadable_files_do_not_stop_the_search(
+    paint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        paint(f"data/real/{name}.png")
+    _recorded(tmp_path)
+    folder = tmp_path / "data/real"
+    (folder / "0-dangling").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "0-pipe")
+    (folder / "0-locked").write_bytes((folder / "a.png").read_bytes())
+    (folder / "a.png").rename(folder / "z.png")
+    (folder / "b.png").unlink()
+
+    def facts(file: Path, columns: list[str]) -> dict[str, Any]:
+        if file.name == "0-locked":
+            raise ManifestError("0-locked: cannot be read: Permission denied")
+        return file_facts(file, columns)
+
+    monkeypatch.setattr("tristream.data.verify.file_facts", facts)
+    findings = {one.path: one for one in verify(_again(tmp_path))}
+    assert (findings["real/a.png"].fault, findings["real/a.png"].detail) == ("moved", "real/z.png")
+    assert findings["real/b.png"].fault == "missing"
 
 
 def test_a_row_without_a_hash_cannot_be_verified(paint: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import random
 import struct
 import sys
+import threading
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -199,6 +200,26 @@ def test_threads_decode_alike_and_leave_no_trace() -> None:
                 np.testing.assert_array_equal(decoded.pixels, expected[index % len(data)])
         assert list(warnings.filters) == filters
         assert settings == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
+
+
+@pytest.mark.parametrize(("big", "at_once"), [(HEIGHT * WIDTH, 2), (HEIGHT * WIDTH - 1, 1)])
+def test_big_pictures_are_decoded_one_at_a_time(big: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, seen = threading.Barrier(2), []
+
+    def watched(picture: Image.Image, name: str) -> Image.Image:
+        try:
+            both.wait(timeout=30 if at_once == 2 else 0.3)  # for the other thread to come here, too
+            seen.append(2)
+        except threading.BrokenBarrierError:
+            both.reset()
+            seen.append(1)
+        return picture.convert("RGB")
+
+    monkeypatch.setattr("tristream.images.decode.BIG_PICTURE", big)
+    monkeypatch.setattr("tristream.images.decode._to_rgb", watched)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(decode, [encode(scene(), "PNG")] * 2))
+    assert seen == [at_once] * 2
 
 
 def outcome(data: bytes) -> str | None:

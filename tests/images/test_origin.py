@@ -156,6 +156,20 @@ def test_content_credentials(format: str) -> None:
     assert (source_type.kind, source_type.value) == (OriginKind.DIGITAL_SOURCE_TYPE, "trainedAlgorithmicMedia")
 
 
+def test_what_only_content_credentials_say_may_be_about_what_went_into_the_picture() -> None:
+    """A manifest holds those of its ingredients, too; XMP is about the picture itself."""
+    packet = xmp(f'Iptc4xmpExt:DigitalSourceType="{IPTC}trainedAlgorithmicMedia"')
+    said_twice = with_segments(
+        (0xEB, b"JP\0\1" + struct.pack(">I", 1) + MANIFEST), (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet)
+    )
+    (_, credentials), (_, own) = origin_claims(c2pa_files()["JPEG"]), origin_claims(said_twice)
+    assert credentials.words == (
+        "the file has content credentials that say, of it or of something that went into it: "
+        "made by generative AI (IPTC trainedAlgorithmicMedia)"
+    )
+    assert own.words == "the file says it was made by generative AI (IPTC trainedAlgorithmicMedia)"
+
+
 def test_the_generator_is_read_from_its_info_where_there_is_one() -> None:
     info = b"c2pa \x74claim_generator_info\x81\xa1\x64name\x78\x1ba camera with a longer name"
     assert said(with_chunk(b"caBX", info)) == [("c2pa_manifest", "a camera with a longer name")]

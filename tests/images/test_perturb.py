@@ -145,6 +145,13 @@ def test_a_picture_is_encoded_as_another_file_was(tmp_path: Path, subsampling: s
     assert np.array_equal(treated, np.asarray(Image.open(buffer)))
 
 
+def test_the_limit_of_pixels_is_not_pillows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(photo()).save(tmp_path / "large.jpg", quality=50)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    treated = perturb.encoded_like(photo(), perturb.read_encoding(tmp_path / "large.jpg"))
+    assert np.array_equal(treated, perturb.jpeg(photo(), 50))
+
+
 def test_a_smaller_picture_is_not_enlarged_and_a_png_has_no_tables(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((500, 400, 3), np.uint8)).save(tmp_path / "large.png")
     encoding = perturb.read_encoding(tmp_path / "large.png")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.planted import exported_file
-from tristream.errors import ImageError, UsageError
+from tristream.errors import UsageError
 from tristream.images.drawn import draw_scene, encode
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
@@ -168,13 +168,21 @@ def test_pictures_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PICTURES.files[0])
     (tmp_path / "notes.txt").touch()
     assert Pictures.read([str(tmp_path)]).files == PICTURES.files[:1]
-    (tmp_path / "b.png").write_bytes(b"no picture")
-    with pytest.raises(ImageError, match=r"b\.png: not a picture"):
-        Pictures.read([str(tmp_path)])
     (tmp_path / "a.png").unlink()
-    (tmp_path / "b.png").unlink()
     with pytest.raises(UsageError, match="no picture in"):
         Pictures.read([str(tmp_path)])
+
+
+def test_videos_and_broken_files_are_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypisom")
+    with pytest.raises(UsageError, match=r"a\.png: not a picture"):
+        Pictures.read([str(tmp_path)])
+    (tmp_path / "c.png").write_bytes(PICTURES.files[0])
+    read = Pictures.read([str(tmp_path)])
+    assert read.files == PICTURES.files[:1]
+    assert read.words.startswith("1 of 3 files, ")
+    assert read.words.endswith("; 2 left out: videos, or not readable")
 
 
 def test_drawn_pictures_are_of_usual_sizes() -> None:

@@ -186,16 +186,15 @@ def test_without_the_extra_the_record_names_the_command(
     monkeypatch.setitem(sys.modules, "av", None)
     assert "pip install 'tristream[video]'" in (predictor.predict(dimming).error or "")
     monkeypatch.setitem(sys.modules, "cv2", None)
-    assert "pip install 'tristream[video]'" in (predictor.predict(dimming, sampling=FACES).error or "")
+    for sampling in (FACES, Sampling(faces=True, face_model=dimming.with_name("mine.onnx"))):
+        assert "pip install 'tristream[video]'" in (predictor.predict(dimming, sampling=sampling).error or "")
 
 
-def test_a_face_model_that_is_none_is_no_failure_of_the_video(
-    predictor: Predictor, dimming: Path, tmp_path: Path
-) -> None:
+def test_a_face_model_that_is_none_is_noticed_before_anything_is_scored(predictor: Predictor, tmp_path: Path) -> None:
     pytest.importorskip("cv2", reason="needs the video extra")
     (tmp_path / "pickle.onnx").write_bytes(b"\x80\x04]")
     with pytest.raises(CheckpointError, match="YuNet"):
-        predictor.predict(dimming, sampling=Sampling(faces=True, face_model=tmp_path / "pickle.onnx"))
+        predictor.predict_many([], sampling=Sampling(faces=True, face_model=tmp_path / "pickle.onnx"))
 
 
 def test_a_score_that_is_no_number_is_a_row_with_a_reason(calibration: Calibration, dimming: Path) -> None:
@@ -291,6 +290,15 @@ def test_the_timeline_shows_frames_where_they_are(predictor: Predictor, walk_on:
     assert path is not None
     assert path.name == f"walk-on.mp4-{(prediction.sha256 or '')[:8]}.png"
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_timelines_of_videos_with_long_names_have_names_of_their_own(predictor: Predictor, tmp_path: Path) -> None:
+    first = write_clip(tmp_path / f"{'å' * 125}1.mp4", grey(80))
+    second = first.with_name(f"{'å' * 125}2.mp4")
+    second.write_bytes(first.read_bytes())
+    paths = [write_timeline(predictor.predict(video), tmp_path) for video in (first, second)]
+    assert len(set(paths)) == 2
+    assert all(path is not None and path.name.startswith("å" * 90) and path.is_file() for path in paths)
 
 
 def test_a_timeline_without_thresholds_or_scores_is_drawn_too(

@@ -32,8 +32,10 @@ def test_properties_are_read(tmp_path: Path) -> None:
         field(1, field(5, field(5, EXTERNAL))),
         field(1, field(5, field(6, field(5, EXTERNAL)))),
         field(15, b""),
+        field(1, field(5, field(22, field(1, EXTERNAL)))),
+        field(1, field(5, field(23, field(1, EXTERNAL)))),
     ],
-    ids=["initializer", "constant", "inside a subgraph", "sparse"],
+    ids=["initializer", "constant", "inside a subgraph", "sparse", "sparse constant", "sparse constants"],
 )
 def test_tensors_that_lie_elsewhere_are_refused(tmp_path: Path, graph: bytes) -> None:
     path = tmp_path / "a.onnx"

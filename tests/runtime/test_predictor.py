@@ -87,6 +87,13 @@ def test_records_come_in_the_order_of_the_pictures_and_failures_stop_nothing(
     assert len(logits) == len(paths)
 
 
+def test_a_path_that_no_file_can_have_stops_nothing(predictor: Predictor, picture: Picture) -> None:
+    odd, clip, good = predictor.predict_many(["a\0b.jpg", "a\0b.mp4", picture("a.png")])
+    assert "null byte" in (odd.error or "")
+    assert (odd.sha256, clip.sha256, good.error) == (None, None, None)
+    assert clip.error
+
+
 def test_a_batch_of_failures_only(predictor: Predictor, tmp_path: Path) -> None:
     records = list(predictor.predict_many([tmp_path / f"{i}.png" for i in range(5)], batch_size=2))
     assert [r.verdict for r in records] == [None] * 5

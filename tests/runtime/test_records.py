@@ -117,7 +117,7 @@ def test_what_is_only_measured_is_not_called_guaranteed(calibration: Calibration
     assert "(0 to 25 % by photo source: 4, 1 of them also in other splits)" in fake
     assert "Measured, not guaranteed for a new photo source: with 4, 20.0 % is the least that can be guaranteed" in fake
     assert real.endswith("5.3 % are called so. Measured, not guaranteed for a new generator.")
-    assert odds.startswith("How many of 100 pictures called likely_fake are real: where 1 % of all are fake, ")
+    assert odds.startswith("How many of 100 pictures called likely_fake, by the score alone, are real: where 1 % ")
     unseen = calibrated(calibration, real_sources=sources, shared=())
     assert "photo source: 4 not trained on)" in meaning(unseen, 0.1, 0.1)
     assert "not trained on" not in meaning(calibrated(calibration, real_sources=sources), 0.1, 0.1)

@@ -31,7 +31,7 @@ def test_a_folder_gives_its_pictures_in_a_fixed_order_and_counts_the_rest(
     monkeypatch.chdir(tmp_path)
     found = collect(["in"])
     assert [s.name for s in found.sources] == ["in/a.jpg", "in/b.PNG", "in/z.png", "in/sub/c.webp"]
-    assert found.skipped == 2  # the text and the hidden picture; hidden folders are not entered
+    assert found.skipped == 3  # the text, the hidden picture and the hidden folder, which is not entered
 
 
 def test_a_named_file_is_always_tried(picture: Picture) -> None:
@@ -76,8 +76,27 @@ def test_links_out_of_a_folder_are_not_followed(picture: Picture, tmp_path: Path
     (tmp_path / "in/loop").symlink_to(tmp_path / "in")
     found = collect([str(tmp_path / "in")])
     assert [s.name for s in found.sources] == [str(inside)]
-    assert found.skipped == 1
+    assert found.skipped == 3  # the linked file and the two linked folders
     assert names(str(tmp_path / "in/link.png")) == [str(tmp_path / "in/link.png")]  # named: the user's own choice
+
+
+def test_a_path_that_no_file_can_have_is_a_failure() -> None:
+    for name in ("a\0b.jpg", "\ud800.jpg"):
+        with pytest.raises(ImageError, match="cannot be opened"):
+            Source.of(name).read()
+        assert sha256(Path(name)) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another drive is planted with a path of POSIX")
+def test_a_link_to_another_drive_leads_out_of_the_folder(
+    picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted: a real path that has no part in common with the folder, on which os.path.commonpath raises."""
+    picture("in/a.png")
+    real = os.path.realpath
+    monkeypatch.setattr(sources.os.path, "realpath", lambda path: "D:a.png" if path.endswith(".png") else real(path))
+    found = collect([str(tmp_path / "in")])
+    assert (found.sources, found.skipped) == ([], 1)
 
 
 def test_pipes_in_folders_are_not_opened(picture: Picture, tmp_path: Path) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tristream.cli.progress import progress_bar
-from tristream.errors import UsageError, needs_extra
+from tristream.errors import ManifestError, UsageError, needs_extra
+
+if TYPE_CHECKING:
+    from tristream.data.readers import Recognised
 
 EXCEEDED = 3
 TEXT_WIDTH = 160
 """Of a .txt file, in characters."""
 _SUFFIXES = (".json", ".html", ".txt")
+_OPTIONS_OF_INDEX = re.compile("--(allow-missing|set|extract-to)")
+"""What readers advise in their messages, and this command does not have."""
 
 
 class Format(StrEnum):
@@ -79,15 +86,12 @@ def audit(
         from tristream.data.audit.report import audit_manifest, sample_sources
         from tristream.data.audit.words import text
         from tristream.data.manifest import Manifest
-        from tristream.data.readers import recognise
+    from tristream.runtime.records import opened
 
-    for file in output or ():
-        if file.suffix.lower() not in _SUFFIXES:
-            raise UsageError(f"{file}: an audit is written as {', '.join(_SUFFIXES)}")
+    _check_outputs(output or ())
     unreadable: dict[str, str] = {}
     if data.is_dir():
-        with progress_bar("reading") as show:
-            found = recognise(data, show, headers_only=True)
+        found = _read_folder(data)
         manifest, unreadable = found.manifest, dict(found.unreadable)
     else:
         manifest = Manifest.read(data, root)
@@ -107,13 +111,14 @@ def audit(
         )
     as_json = report.model_dump_json(indent=1) + "\n"
     for file in output or ():
-        file.parent.mkdir(parents=True, exist_ok=True)
         written = {
             ".json": lambda: as_json,
             ".html": lambda: audit_page(report, manifest, pictures=pictures),
             ".txt": lambda: text(report, TEXT_WIDTH),
         }
-        file.write_text(written[file.suffix.lower()](), encoding="utf-8")
+        content = written[file.suffix.lower()]()
+        with opened(file) as stream:
+            stream.write(content)
     if format is Format.JSON:
         typer.echo(as_json, nl=False)
     else:
@@ -122,3 +127,34 @@ def audit(
         typer.echo(f"the file nuisances' AUROC is above {fail_above:g}, with its whole interval", err=True)
         raise typer.Exit(EXCEEDED)
     raise typer.Exit(1 if report.unreadable else 0)
+
+
+def _check_outputs(files: Sequence[Path]) -> None:
+    """Make the folders of the files. Raises UsageError for a file that cannot be written, before anything is read."""
+    from tristream.runtime.records import check_output
+
+    for file in files:
+        if file.suffix.lower() not in _SUFFIXES:
+            raise UsageError(f"{file}: an audit is written as {', '.join(_SUFFIXES)}")
+    for file in files:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{file}: its folder cannot be made ({error.strerror})") from None
+        check_output(file)
+
+
+def _read_folder(folder: Path) -> Recognised:
+    """Raises what the reader raises; where that advises options of `data index`, UsageError that says so."""
+    from tristream.data.readers import recognise
+
+    try:
+        with progress_bar("reading") as show:
+            return recognise(folder, show, headers_only=True)
+    except (ManifestError, UsageError) as error:
+        if not _OPTIONS_OF_INDEX.search(str(error)):
+            raise
+        raise UsageError(
+            f"{error}. These are options of `tristream data index`: make a manifest with it first "
+            f"(tristream data index {shlex.quote(str(folder))} -o MANIFEST), and audit that"
+        ) from None

@@ -24,7 +24,11 @@ class Format(StrEnum):
 def benchmark(
     pictures: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH...", help="Files or folders to measure with.", show_default="three drawn JPEGs"),
+        typer.Argument(
+            metavar="PATH...",
+            help="Files or folders to measure with; videos are left out.",
+            show_default="three drawn JPEGs",
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,

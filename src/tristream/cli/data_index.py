@@ -57,8 +57,10 @@ def index(
 
     tristream data index So-Fake-OOD -o so-fake/index.parquet --extract-to so-fake/pictures
     """  # fmt: skip
+    from tristream.data.manifest import check_name, check_target
     from tristream.data.readers import layout_of, recognise
 
+    check_name(output)
     name = layout or layout_of(root)
     given = _options(options or [], extract_to, name)
     journal = output.with_name(f".{output.name}.journal")
@@ -71,6 +73,7 @@ def index(
             headers_only=headers_only,
             allow_missing=allow_missing,
             journal=journal,
+            check_root=lambda base: check_target(output, base, relative_to),
         )
     found.manifest.write(output, relative_to)
     record = output.with_name(output.name + ".record.json")

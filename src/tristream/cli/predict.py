@@ -184,7 +184,7 @@ def _check(found: Collection, output: Path | None) -> None:
         check_output(output)
     if not found.sources:
         raise UsageError(
-            f"no picture or video in {', '.join(found.empty_folders)} ({found.skipped} other files skipped); "
+            f"no picture or video in {', '.join(found.empty_folders)} ({found.skipped} skipped); "
             "to try a file whatever its suffix, name it"
         )
     for folder in found.empty_folders:

@@ -40,8 +40,9 @@ def progress_bar(title: str) -> Iterator[Show]:
     logger.setLevel(logging.INFO)
     try:
         if sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                       TimeRemainingColumn(), TextColumn("{task.fields[words]}"))  # fmt: skip
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                       TimeElapsedColumn(), TimeRemainingColumn(),
+                       TextColumn("{task.fields[words]}", markup=False))  # fmt: skip
             with Progress(*columns, console=console) as progress:
                 task = progress.add_task(title, total=None, words="")
 

@@ -35,15 +35,21 @@ class Progress(Protocol):
 
 
 class _Redirect(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https; a token goes to the host that it was meant for, and to no other."""
+    """Follows redirects to http and https; a token goes to the server that it was meant for, as safely as there."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(newurl).scheme not in ("http", "https"):
             raise DownloadError(f"{req.full_url}: leads to {newurl}; expected http or https")
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+        if new is not None and origin_of(newurl) != origin_of(req.full_url):
             new.remove_header("Authorization")
         return new
+
+
+def origin_of(address: str) -> tuple[str, str]:
+    """Scheme and host: what has to stay the same for a token to be sent along."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc
 
 
 _OPENER = urllib.request.build_opener(_Redirect)

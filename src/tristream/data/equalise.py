@@ -9,6 +9,8 @@ shows stays as it is.
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +22,7 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from tristream.config import StrictModel
-from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads
+from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, read_recorded
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, MissingExtraError, UsageError
 from tristream.images import perturb
@@ -36,6 +38,8 @@ SMALLEST_SIDE = 64
 QUALITY = (70, 92)
 """Above, an earlier compression would show through; below, little is left to detect."""
 MANIFEST, RECIPE, LEFT_OUT = "manifest.csv", "recipe.json", "left_out.csv"
+COPIES = ".copies.jsonl"
+"""A line for every copy that was written: its path, the sha256 of its picture, and its own."""
 FROM_COLUMNS = {name: f"from_{name}" for name in ("path", *FILE_COLUMNS)}
 """Columns of the equalised manifest that say what the picture was made from."""
 
@@ -109,9 +113,13 @@ def recipe_for(
     """The recipe with the largest pictures that leaves at most the share `leave_out` of either class out as too small.
 
     Sides go from three quarters of the largest up to it. Videos and unreadable pictures do not count. Raises
-    ManifestError when the largest is below SMALLEST_SIDE.
+    ManifestError when the largest is below SMALLEST_SIDE, and when no picture is left.
     """
-    table = _pictures(manifest)[0].table
+    pictures, left_out = _pictures(manifest)
+    table = pictures.table
+    if table.empty:
+        path, reason = next(iter(left_out.items()), ("the manifest", "has no rows"))
+        raise ManifestError(f"no picture could be equalised, such as {path}: {reason}")
     shorter = table[["width", "height"]].min(axis=1).astype("float64")
     largest = min(
         int(np.quantile(shorter[table["label"] == label], leave_out, method="lower"))
@@ -141,10 +149,10 @@ def equalise_manifest(
 ) -> Equalised:
     """Write the equalised copy of every picture below `out`, then its manifest, recipe and list of what is left out.
 
-    recipe: by default that of `recipe_for`. A file that an earlier run with the same recipe has written is not written
-    again. All columns are kept; the file columns are those of the copies, and `from_*` say what each was made from.
-    Raises ManifestError when `out` belongs to another recipe or holds the pictures themselves, when the manifest has
-    been equalised already, and when no picture could be.
+    recipe: by default that of `recipe_for`. A copy that an earlier run with the same recipe has written of the same
+    bytes is not written again. All columns are kept; the file columns are those of the copies, and `from_*` say what
+    each was made from. Raises ManifestError when `out` belongs to another recipe or holds the pictures themselves, when
+    the manifest has been equalised already, and when no picture could be.
     """
     if there := [column for column in FROM_COLUMNS.values() if column in manifest.table]:
         raise ManifestError(
@@ -155,14 +163,19 @@ def equalise_manifest(
         raise ManifestError(f"{out}: the pictures lie there; name another folder for the copies")
     pictures, left_out = _pictures(manifest)
     recipe = _claimed(out, recipe or recipe_for(pictures))
-    rows = list(range(len(pictures)))
-    results = in_threads(lambda row: _written(pictures, row, out, recipe), rows, progress)
+    rows, noted = list(range(len(pictures))), _noted(out / COPIES)
+    results = in_threads(lambda row: _written(pictures, row, out, recipe, noted), rows, progress)
     facts: dict[int, dict[str, Any]] = {}
-    for row, result in zip(rows, results, strict=True):
-        if isinstance(result, str):
-            left_out[str(pictures.table["path"].iloc[row])] = result
-        else:
+    with (out / COPIES).open("a", encoding="utf-8", buffering=1) as lines:
+        lines.write("\n")  # ends a line that was cut off
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, str):
+                left_out[str(pictures.table["path"].iloc[row])] = result
+                continue
             facts[row] = result
+            hashes = (str(pictures.table["sha256"].iloc[row]), str(result["sha256"]))
+            if noted.get(result["path"]) != hashes:
+                lines.write(json.dumps([result["path"], *hashes]) + "\n")
     pd.DataFrame({"path": list(left_out), "reason": list(left_out.values())}).to_csv(out / LEFT_OUT, index=False)
     if not facts:
         raise ManifestError(f"no picture could be equalised; see {out / LEFT_OUT}")
@@ -213,14 +226,31 @@ def _claimed(out: Path, recipe: Recipe) -> Recipe:
     return recipe
 
 
-def _written(manifest: Manifest, row: int, out: Path, recipe: Recipe) -> dict[str, Any] | str:
+def _noted(path: Path) -> dict[str, tuple[str, str]]:
+    """What earlier runs have written: path of each copy to the sha256 of its picture and its own."""
+    noted: dict[str, tuple[str, str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            copy, picture_id, sha256 = json.loads(line)
+        except ValueError:  # cut off when the run was killed
+            continue
+        noted[copy] = picture_id, sha256
+    return noted
+
+
+def _written(
+    manifest: Manifest, row: int, out: Path, recipe: Recipe, noted: Mapping[str, tuple[str, str]]
+) -> dict[str, Any] | str:
     """Path and file columns of the copy, or why there is none."""
     name, picture_id = (str(manifest.table[column].iloc[row]) for column in ("path", "sha256"))
     copy = f"{name}.jpg"
     target = out / copy
     try:
-        if not target.is_file():
-            content = equalised_file(decode(manifest.file(row)).pixels, picture_id, recipe)
+        there = {"sha256": ""} if not target.is_file() else file_facts(target, ["sha256"])
+        if noted.get(copy) != (picture_id, there["sha256"]):
+            file = manifest.file(row)
+            picture = decode(read_recorded(file, picture_id), str(file))
+            content = equalised_file(picture.pixels, picture_id, recipe)
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_name(f".{target.name}.unfinished")
             unfinished.write_bytes(content)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
-from tristream.errors import ManifestError
+from tristream.errors import ImageError, ManifestError
 from tristream.images.decode import read_header
+from tristream.images.video import VIDEO_SUFFIXES
 
 HEADER_COLUMNS = ("width", "height", "format")
 FILE_COLUMNS = ("width", "height", "bytes", "format", "sha256")
@@ -56,9 +56,20 @@ def file_facts(file: Path, columns: Iterable[str] = FILE_COLUMNS) -> dict[str, A
     return {name: value for name, value in facts.items() if name in columns}
 
 
+def read_recorded(file: Path, sha256: str) -> bytes:
+    """The bytes of a picture. Raises ImageError when it cannot be read or its hash is not `sha256`, as recorded."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{file}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ImageError(f"{file}: another picture than recorded; run `tristream data verify`")
+    return content
+
+
 def media_of(path: str) -> str:
-    """ "video" or "image", by the suffix."""
-    return "video" if (mimetypes.guess_type(path)[0] or "").startswith("video/") else "image"
+    """ "video" or "image", by the suffix: the same on every machine."""
+    return "video" if PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES else "image"
 
 
 def enumerated(names: Sequence[str], most: int = 10) -> str:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from tristream.data.download import DownloadError, Progress, fetch, fetch_json
+from tristream.data.download import DownloadError, Progress, fetch, fetch_json, origin_of
 from tristream.data.files import path_problem
 
 ENDPOINT = "https://huggingface.co"
@@ -46,7 +46,7 @@ def list_files(repository: str, revision: str = "main") -> tuple[str, list[HubFi
     files, page = list[HubFile](), f"{api}/tree/{commit}?recursive=true"
     while page:
         entries, page = fetch_json(page, request_headers())
-        if page and urlsplit(page).netloc != urlsplit(_endpoint()).netloc:
+        if page and origin_of(page) != origin_of(_endpoint()):
             raise DownloadError(f"{api}: the list goes on at another server, {page}")
         files += [_file(repository, commit, entry) for entry in entries if entry.get("type") == "file"]
     return commit, files

@@ -24,6 +24,7 @@ except ImportError:
 
 LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
 MEDIA = ("image", "video")
+SUFFIXES = (".csv", ".parquet")
 TEXT_COLUMNS = ("generator", "source", "group", "split")
 COLUMNS = ("path", "label", *TEXT_COLUMNS, "media", *FILE_COLUMNS)
 
@@ -157,26 +158,43 @@ class Manifest:
         """Write CSV or Parquet, by the suffix. Paths are written relative to the folder of the file.
 
         relative_to: another folder for the paths to start from; `read` then has to be given it as `root`.
-        Raises ManifestError when the pictures do not lie in that folder.
+        Raises ManifestError as `check_target` does.
         """
         path = Path(path)
-        start = Path(os.path.realpath(relative_to if relative_to is not None else path.parent))
-        if not self.root.is_relative_to(start):
-            raise ManifestError(
-                f"{path}: the pictures lie in {self.root}, outside {start}; write it there or above, "
-                "or name the folder that paths start from (relative_to)"
-            )
+        start = check_target(path, self.root, relative_to)
         prefix = self.root.relative_to(start).as_posix()
         table = self.table if prefix == "." else self.table.assign(path=prefix + "/" + self.table["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.unfinished")
         if path.suffix == ".csv":
             table.to_csv(unfinished, index=False, encoding="utf-8", lineterminator="\n")
-        elif path.suffix == ".parquet":
-            _with_pyarrow(lambda: table.to_parquet(unfinished, index=False))
         else:
-            raise ManifestError(f"{path}: a manifest is a .csv or a .parquet file")
+            _with_pyarrow(lambda: table.to_parquet(unfinished, index=False))
         unfinished.replace(path)
+
+
+def check_target(path: Path, root: Path, relative_to: Path | None = None) -> Path:
+    """Folder that the paths of a manifest would start from, if it were written to `path`. Writes nothing.
+
+    root: absolute, without links, the folder of the pictures; relative_to: as for `Manifest.write`. Raises
+    ManifestError as `check_name` does, and when the pictures do not lie in that folder.
+    """
+    check_name(path)
+    start = Path(os.path.realpath(relative_to if relative_to is not None else path.parent))
+    if not root.is_relative_to(start):
+        raise ManifestError(
+            f"{path}: the pictures lie in {root}, outside {start}; write it there or above, "
+            "or name the folder that paths start from (relative_to)"
+        )
+    return start
+
+
+def check_name(path: Path) -> None:
+    """Raise ManifestError when nothing of this name can become a manifest: another suffix, or a folder."""
+    if path.suffix not in SUFFIXES:
+        raise ManifestError(f"{path}: a manifest is a .csv or a .parquet file")
+    if path.is_dir():
+        raise ManifestError(f"{path}: is a folder; name the file to write")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pandas as pd
 
@@ -86,16 +87,20 @@ def check_splits(manifest: Manifest) -> None:
     Rows without a split are left out. Reads the files whose sha256 is missing.
     """
     table = manifest.with_file_columns(["sha256"]).table
-    table = table[table["split"] != ""]
     for column, what, advice in (
         ("group", "groups straddle splits", "a group goes into one split as a whole"),
         ("sha256", "pictures lie in several splits, byte for byte", "put their copies into one group, or remove them"),
     ):
-        splits = table.groupby(column)["split"].unique()
-        if len(wrong := splits[splits.map(len) > 1]):
-            lines = [f"  {name}: {', '.join(sorted(names))}" for name, names in wrong.head(10).items()]
+        if wrong := straddling(table, column):
+            lines = [f"  {name}: {', '.join(names)}" for name, names in islice(wrong.items(), 10)]
             rest = [f"  and {len(wrong) - 10} more"] if len(wrong) > 10 else []
             raise ManifestError("\n".join([f"{len(wrong)} {what}; {advice}:", *lines, *rest]))
+
+
+def straddling(table: pd.DataFrame, column: str = "group") -> dict[str, tuple[str, ...]]:
+    """Groups of a manifest's table that lie in several splits, and in which. Rows without a split are left out."""
+    splits = table[table["split"] != ""].groupby(column)["split"].unique()
+    return {str(name): tuple(sorted(names)) for name, names in splits.items() if len(names) > 1}
 
 
 def split_digest(manifest: Manifest) -> str:

@@ -84,7 +84,11 @@ def _found_again(manifest: Manifest, lost: set[str]) -> Iterator[tuple[str, str]
             sizes.update([] if pd.isna(size) else [int(size)])
     for found, linked in walk(manifest.root):
         file = manifest.root / found
-        if linked or str(found) in named or (sizes and file.stat().st_size not in sizes):
+        try:
+            if linked or str(found) in named or not file.is_file() or (sizes and file.stat().st_size not in sizes):
+                continue
+            sha256 = file_facts(file, ["sha256"])["sha256"]
+        except (ManifestError, OSError):  # a file that cannot be read is not where a lost one can be found again
             continue
-        for path in wanted.pop(file_facts(file, ["sha256"])["sha256"], ()):
+        for path in wanted.pop(sha256, ()):
             yield path, str(found)

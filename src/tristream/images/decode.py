@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -68,6 +69,11 @@ _FOREIGN = {
 }
 """How files start that often pass for pictures, and what to tell their owner."""
 
+BIG_PICTURE = 26_000_000
+"""Pixels; cameras of 24 and 26 megapixels stay below. Of pictures with more, one is decoded at a time: the largest need
+several copies of 600 MB each."""
+_ONE_BIG_PICTURE = threading.Lock()
+
 MAX_JPEG_SCANS = 100
 """Encoders write about 10, optimisers of progressive JPEGs a few dozen at most."""
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
@@ -108,12 +114,13 @@ class ImageHeader:
 def decode(source: Path | bytes, name: str | None = None, *, max_pixels: int = 200_000_000) -> DecodedImage:
     """Read a picture: first frame, EXIF turn applied, transparency flattened on white, 16 bits scaled to 8.
 
-    source: a file or its bytes; name: how messages call it (default: the path). Safe in threads; Pillow's global
-    settings are not changed. Raises ImageError when the file is missing, unreadable, truncated, damaged or no picture,
-    or when its header claims more than `max_pixels` pixels.
+    source: a file or its bytes; name: how messages call it (default: the path). Safe in threads, which decode pictures
+    of more than BIG_PICTURE pixels one after the other; Pillow's global settings are not changed. Raises ImageError
+    when the file is missing, unreadable, truncated, damaged or no picture, or when its header claims more than
+    `max_pixels` pixels.
     """
     name = name or _name(source)
-    with _opened(source, name) as (picture, format):
+    with opened(source, name) as (picture, format):
         width, height = picture.size
         if width * height > max_pixels:
             raise ImageError(
@@ -123,14 +130,15 @@ def decode(source: Path | bytes, name: str | None = None, *, max_pixels: int = 2
         turn = _TURNS.get(_orientation(picture))
         if format == "JPEG" and picture.fp:
             _refuse_scans(picture.fp, name)
-        picture.load()
-        rgb = _to_rgb(picture, name)
-        return DecodedImage(np.array(rgb if turn is None else rgb.transpose(turn)), format, name)
+        with _ONE_BIG_PICTURE if width * height > BIG_PICTURE else nullcontext():
+            picture.load()
+            rgb = _to_rgb(picture, name)
+            return DecodedImage(np.array(rgb if turn is None else rgb.transpose(turn)), format, name)
 
 
 def read_header(source: Path | bytes, name: str | None = None) -> ImageHeader:
     """Size and format of a picture, without decoding its pixels or limiting their number. Raises ImageError."""
-    with _opened(source, name or _name(source)) as (picture, format):
+    with opened(source, name or _name(source)) as (picture, format):
         width, height = picture.size
         if _orientation(picture) >= 5:
             width, height = height, width
@@ -148,8 +156,11 @@ def _name(source: Path | bytes) -> str:
 
 
 @contextmanager
-def _opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile.ImageFile, str]]:
-    """A picture (header read, pixels not) and its format; whatever Pillow raises in the block becomes an ImageError."""
+def opened(source: Path | bytes, name: str) -> Iterator[tuple[ImageFile.ImageFile, str]]:
+    """A picture (header read, pixels not) and its format, whatever its size, for the length of a `with` block.
+
+    name: how messages call it. Whatever Pillow raises, also inside the block, becomes an ImageError.
+    """
     with _stream(source, name) as stream:
         format = _sniff(stream, name)
         plugin = _plugin(format, name)

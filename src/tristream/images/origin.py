@@ -71,7 +71,9 @@ class OriginKind(StrEnum):
     C2PA_MANIFEST = "c2pa_manifest"
     """Content credentials are in the file; value: the program that made the claim, where it can be read."""
     DIGITAL_SOURCE_TYPE = "digital_source_type"
-    """IPTC Digital Source Type, in XMP or in the C2PA manifest; value: the concept."""
+    """IPTC Digital Source Type, in XMP or in the C2PA manifest; value: the concept.
+
+    A manifest's may be that of something that went into the picture; `words` say so."""
     GENERATION_PARAMETERS = "generation_parameters"
     """A prompt or settings, as programs that generate pictures leave them; value: which program, and their start."""
     CAMERA = "camera"
@@ -95,19 +97,23 @@ def origin_claims(content: bytes) -> tuple[OriginClaim, ...]:
 
     content: the bytes of a JPEG, PNG, WebP, AVIF, HEIF, TIFF or GIF. Does not raise, whatever the bytes are.
     """
-    found: set[tuple[OriginKind, str]] = set()
+    c2pa_only: dict[tuple[OriginKind, str], bool] = {}  # whether only content credentials say so
     for block, data in itertools.islice(_blocks(content), MAX_BLOCKS):
-        found.update(_READERS[block](data))
+        for found in _READERS[block](data):
+            c2pa_only[found] = c2pa_only.get(found, True) and block == "c2pa"
     order = list(OriginKind)
-    return tuple(_claim(kind, value) for kind, value in sorted(found, key=lambda f: (order.index(f[0]), f[1])))
+    claims = sorted(c2pa_only, key=lambda found: (order.index(found[0]), found[1]))
+    return tuple(_claim(kind, value, c2pa_only[kind, value]) for kind, value in claims)
 
 
-def _claim(kind: OriginKind, value: str) -> OriginClaim:
+def _claim(kind: OriginKind, value: str, c2pa_only: bool) -> OriginClaim:
+    """The claim in words. c2pa_only: made by content credentials alone, which also hold the claims of what went in."""
     value = "".join(c if c.isprintable() else " " for c in value).strip()[:MAX_VALUE]
     quoted = f"'{value}'"
+    says = "has content credentials that say, of it or of something that went into it:" if c2pa_only else "says it was"
     words = {
         OriginKind.C2PA_MANIFEST: f"carries content credentials (C2PA){f' by {quoted}' if value else ''}, not verified",
-        OriginKind.DIGITAL_SOURCE_TYPE: f"says it was {SOURCE_TYPES.get(value, 'made as ' + quoted)} (IPTC {value})",
+        OriginKind.DIGITAL_SOURCE_TYPE: f"{says} {SOURCE_TYPES.get(value, 'made as ' + quoted)} (IPTC {value})",
         OriginKind.GENERATION_PARAMETERS: f"carries generation parameters, {quoted}",
         OriginKind.CAMERA: f"names a camera: {quoted}",
         OriginKind.SOFTWARE: f"names a program: {quoted}",

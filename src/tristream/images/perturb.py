@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from tristream.images.decode import read_header
+from tristream.images.decode import decode, read_header
 
 UInt8 = npt.NDArray[np.uint8]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -134,8 +134,7 @@ def read_encoding(path: Path) -> Encoding:
     shorter_side = min(header.width, header.height)
     if header.format != "JPEG":
         return Encoding(shorter_side, None)
-    with Image.open(path, formats=["JPEG"]) as picture:
-        assert isinstance(picture, JpegImagePlugin.JpegImageFile)
+    with JpegImagePlugin.JpegImageFile(path) as picture:  # Image.open would add Pillow's own pixel limit
         sampling = JpegImagePlugin.get_sampling(picture)  # -1 for grey, and for what Pillow has no name for
         return Encoding(shorter_side, dict(picture.quantization), _SUBSAMPLINGS[sampling if sampling >= 0 else 2])
 
@@ -151,5 +150,5 @@ def _rescaled(pixels: UInt8, factor: float, resampling: Image.Resampling) -> UIn
 def _through_codec(pixels: UInt8, **options: object) -> UInt8:
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, **options)  # type: ignore[arg-type]
-    with Image.open(buffer) as decoded:
-        return np.asarray(decoded.convert("RGB"))
+    height, width = pixels.shape[:2]
+    return decode(buffer.getvalue(), max_pixels=height * width).pixels

@@ -75,7 +75,7 @@ def overall_table(pictures: ResultSet) -> Table:
         start = (entry.detector.initialisation or "not recorded",) if recorded else ()
         for view in views:
             cells = tuple(cell_of(entry, view, measure, of_all(measure)) for measure in MEASURES)
-            notes = (*entry.detector.deviations, *_failed(entry, view))
+            notes = (*entry.detector.deviations, *_failed(entry, view), *_rounded(entry, view))
             rows.append(Row((entry.name, *start, view_name(view), *counts(cells)), cells, notes))
     return Table(
         name=f"overall-{slug(pictures.title)}",
@@ -93,6 +93,11 @@ def overall_table(pictures: ResultSet) -> Table:
 def _failed(entry: Entry, view: str) -> Iterator[str]:
     if failed := max((s.overall.n_failed for s in entry.summaries(view)), default=0):
         yield f"{failed} pictures could not be scored and count in no figure"
+
+
+def _rounded(entry: Entry, view: str) -> Iterator[str]:
+    if precisions := {run.record.precision for run in entry.runs_of(view)} - {"32"}:
+        yield f"scored in {', '.join(sorted(precisions))}"
 
 
 def _other_figures(pictures: ResultSet) -> Iterator[Cell]:

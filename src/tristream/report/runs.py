@@ -17,6 +17,8 @@ class Entry:
 
     name: str
     checkpoints: tuple[tuple[Run, ...], ...]
+    about: RecordedDetector | None = None
+    """In place of what the record says of the detector."""
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -25,8 +27,8 @@ class Entry:
 
     @property
     def detector(self) -> RecordedDetector:
-        """What the record of its first run says of the detector."""
-        return self.runs[0].record.detector
+        """What the detector is: `about`, or what the record of its first run says."""
+        return self.about or self.runs[0].record.detector
 
     def runs_of(self, condition: str) -> tuple[Run, ...]:
         """One run per checkpoint that was scored under the condition."""

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from tristream.environment import describe_environment, usable_cores
-from tristream.errors import UsageError
+from tristream.errors import ImageError, UsageError
 from tristream.images.drawn import draw_scene, encode
 from tristream.runtime.benchmark_report import (
     BenchmarkReport,
@@ -33,7 +33,7 @@ from tristream.runtime.contenders import ENGINES, Open
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.predictor import Predictor
 from tristream.runtime.session import Float32
-from tristream.runtime.sources import collect, rgb
+from tristream.runtime.sources import Source, collect, rgb
 
 Clock = Callable[[], float]
 """Seconds since some moment."""
@@ -66,20 +66,36 @@ class Pictures:
 
     @classmethod
     def read(cls, paths: Sequence[str]) -> Pictures:
-        """At most MOST files of these paths. Raises ImageError for one that cannot be read, UsageError without any."""
+        """The first MOST pictures of these paths; videos and what cannot be decoded are left out and counted.
+
+        Raises UsageError when no picture is left.
+        """
         sources = collect(paths).sources
-        if not sources:
-            raise UsageError(f"no picture in {', '.join(paths)}; name files, or none to measure with drawn ones")
-        files = []
-        for source in sources[:MOST]:
-            content = source.read()
-            rgb(content, source.label)  # tried here, where it has a name
-            if isinstance(content, bytes):  # as all that is read from a path
-                files.append(content)
-        return cls(
-            tuple(files),
-            f"{len(files)} of {len(sources)} files, {sum(map(len, files)) / len(files) / 1e6:.2f} MB on average",
-        )
+        files: list[bytes] = []
+        why: list[str] = []
+        for source in sources:
+            if len(files) == MOST:
+                break
+            try:
+                files.append(_picture(source))
+            except ImageError as error:
+                why.append(str(error))
+        if not files:
+            found = f"no picture in {', '.join(paths)}" + (f" ({why[0]})" if why else "")
+            raise UsageError(f"{found}; name files, or none to measure with drawn ones")
+        left_out = f"; {len(why)} left out: videos, or not readable" if why else ""
+        size = sum(map(len, files)) / len(files) / 1e6
+        return cls(tuple(files), f"{len(files)} of {len(sources)} files, {size:.2f} MB on average{left_out}")
+
+
+def _picture(source: Source) -> bytes:
+    """The bytes of a picture's file. Raises ImageError for a video, and for what cannot be decoded."""
+    if source.is_clip:
+        raise ImageError(f"{source.label}: a video, not a picture")
+    content = source.read()
+    rgb(content, source.label)
+    assert isinstance(content, bytes)  # as all that is read from a path
+    return content
 
 
 @dataclass(frozen=True)

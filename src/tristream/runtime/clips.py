@@ -6,6 +6,7 @@ Whole frames, or the square crop around the largest face of each. A frame withou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -137,15 +138,18 @@ class ClipReader:
     """Reads and scores videos, one after the other."""
 
     def __init__(self, sampling: Sampling) -> None:
+        """Open the face model where one is named. Raises CheckpointError when it is none."""
         self.sampling = sampling
         self._detector: FaceDetector | None = None
+        if sampling.faces and sampling.face_model is not None:
+            with suppress(MissingExtraError):  # each video's record will say so
+                self._detector = FaceDetector(sampling.face_model)
 
     def score(self, source: Source, score: Callable[[Iterable[Source]], Iterable[Scored]]) -> ClipScores:
         """Score the frames of a video as they are decoded.
 
         source: one that is a clip; score: says of each Source, in order, what it scores. Raises ImageError for a video
-        that cannot be read or needs the `video` extra, NoFrameError where no frame has a score, CheckpointError for a
-        face model that is none.
+        that cannot be read or needs the `video` extra, NoFrameError where no frame has a score.
         """
         if not isinstance(source.content, Path | bytes):
             raise TypeError(f"expected a video file or its bytes, got {type(source.content).__name__}")

@@ -26,7 +26,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _PROPERTIES, _FUNCTIONS = 7, 14, 25
 _NODES, _INITIALIZERS, _SPARSE = 1, 5, 15
 _ATTRIBUTES = 5
-_TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS = 5, 6, 10, 11
+_TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS, _SPARSE_ATTRIBUTES = 5, 6, 10, 11, (22, 23)
 _EXTERNAL, _LOCATION = 13, 14
 
 
@@ -102,7 +102,7 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
 
 
 def _refuse_external(graph: memoryview, depth: int = 0) -> None:
-    """Raises ValueError where a tensor of a graph, or of a graph inside it, has its values elsewhere."""
+    """Raises ValueError where a tensor of a graph, or of a graph inside it, is sparse or has its values elsewhere."""
     if depth > 8:
         raise ValueError("graphs within graphs")
     for number, value in _fields(graph):
@@ -117,6 +117,8 @@ def _refuse_external(graph: memoryview, depth: int = 0) -> None:
                         _refuse_external_tensor(content)
                     elif field in (_SUBGRAPH, _SUBGRAPHS):
                         _refuse_external(content, depth + 1)
+                    elif field in _SPARSE_ATTRIBUTES:
+                        raise ValueError("holds sparse tensors")
 
 
 def _refuse_external_tensor(tensor: memoryview) -> None:

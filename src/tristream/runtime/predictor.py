@@ -154,7 +154,7 @@ class Predictor:
         far; stability: re-encoded copies of each picture on which its verdict is tested, 0 to 32, each of which costs
         as much time and memory as a picture; a video is not re-tested; sampling: what is scored of a video, by default
         16 whole frames; batch_size: crops that are scored together; workers: by default one per processor, at most 8.
-        Raises UsageError for impossible rates, at once, and CheckpointError for a face model that is none.
+        Raises, at once, UsageError for impossible rates, and CheckpointError for a face model that is none.
         """
         if not 0 <= stability <= MAX_COPIES:
             raise UsageError(f"stability {stability}: expected 0 (no re-test) to {MAX_COPIES} re-encoded copies")

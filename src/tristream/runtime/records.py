@@ -130,7 +130,7 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     likely_real = promise(calibration, "likely_real", miss_rate, verdicts)
     return "\n".join(
         (
-            f"How many of 100 pictures called likely_fake are real: {odds}.",
+            f"How many of 100 pictures called likely_fake, by the score alone, are real: {odds}.",
             f"likely_fake: score above {thresholds.fake:.2f}. {likely_fake}",
             f"likely_real: score below {thresholds.real:.2f}. {likely_real}",
             "stable: how many re-encoded copies keep the verdict, and the spread of their scores. "

@@ -82,7 +82,7 @@ def sha256(content: Path | bytes | Image.Image | UInt8) -> str | None:
         try:
             with content.open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a null byte in the path
             return None
     return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else None
 
@@ -110,7 +110,8 @@ class Collection:
     sources: list[Source] = field(default_factory=list)
     """In the order of the arguments; in a folder by name, its files before its subfolders. No file twice."""
     skipped: int = 0
-    """Files in folders that are left out: another suffix, hidden, no regular file, or a link out of the folder."""
+    """Left out of folders: files of another suffix, that are hidden, not regular, or links out of the folder; and
+    hidden or linked folders, each as one, since nobody looks into them."""
     empty_folders: list[str] = field(default_factory=list)
     """Folders that were named and hold neither picture nor video."""
 
@@ -119,10 +120,10 @@ def collect(arguments: Sequence[str], stdin: BinaryIO | None = None) -> Collecti
     """Expand the PATH arguments of a command.
 
     A file that is named is always tried, whatever its suffix; a folder is searched for files with a picture's or a
-    video's suffix, hidden ones and links that lead out of it left aside; a pattern (`*`, `?`, `[...]`, `**`) that no
-    file bears as its name stands for its matches, `-` for the bytes of one picture or video on `stdin`. What does not
-    exist becomes a Source that fails when it is read. Raises UsageError when no argument is given, or `-` and nothing
-    is piped in.
+    video's suffix, hidden ones, links that lead out of it and linked folders left aside; a pattern (`*`, `?`, `[...]`,
+    `**`) that no file bears as its name stands for its matches, `-` for the bytes of one picture or video on `stdin`.
+    What does not exist becomes a Source that fails when it is read. Raises UsageError when no argument is given, or `-`
+    and nothing is piped in.
     """
     if not arguments:
         raise UsageError("name at least one file, folder or pattern, or - for a picture from a pipe")
@@ -174,7 +175,7 @@ def _expand(path: str, found: Collection, add: Callable[[str, Source], bool]) ->
             anything = True
             continue
         real = os.path.realpath(file)
-        inside = os.path.commonpath([root, real]) == root
+        inside = Path(real).is_relative_to(root)  # False also on another drive
         if inside and Path(file).suffix.lower() in _SUFFIXES and _may_be_opened(file):
             add(real, Source(file, Path(file)))
             anything = True
@@ -185,11 +186,15 @@ def _expand(path: str, found: Collection, add: Callable[[str, Source], bool]) ->
 
 
 def _walk(folder: str) -> Iterator[str | OSError]:
-    """Files below a folder in a fixed order, or the error of one that cannot be listed; enters no hidden folder."""
+    """Files below a folder in a fixed order, or the error of one that cannot be listed.
+
+    Hidden and linked folders are not entered, but stand among the files of their folder.
+    """
     errors: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=errors.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(files))
+        closed = {name for name in folders if name.startswith(".") or os.path.islink(os.path.join(parent, name))}
+        folders[:] = sorted(set(folders) - closed)
+        yield from (os.path.join(parent, name) for name in sorted([*files, *closed]))
         yield from errors
         errors.clear()
     yield from errors
@@ -233,6 +238,8 @@ def _read(path: Path, label: str) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(f"{label}: {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:  # a null byte in the path
+        raise ImageError(f"{label}: cannot be opened ({error}); check the path") from None
     if len(data) > MAX_BYTES:
         raise ImageError(f"{label}: larger than {MAX_BYTES >> 20} MiB; not read further")
     return data

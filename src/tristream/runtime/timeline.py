@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ _COLOURS = {"likely_fake": "#c62828", "likely_real": "#2e7d32", "unsure": "#f9a8
 _INK, _PALE = "#263238", "#b0bec5"
 _ALPHA = "1e"
 """Of the band that a verdict has, in hexadecimal."""
+MAX_NAME = 200
+"""Bytes of a video's name in that of its timeline: file systems end at 255, suffixes included."""
 
 
 def draw_timeline(prediction: Prediction) -> Image.Image:
@@ -65,14 +68,25 @@ def draw_timeline(prediction: Prediction) -> Image.Image:
 
 
 def write_timeline(prediction: Prediction, folder: Path) -> Path | None:
-    """Write the timeline as `<name>-<start of the SHA-256>.png`; None for what is no video, or could not be read."""
+    """Write the timeline as `<name>-<start of the SHA-256>.png`; None for what is no video, or could not be read.
+
+    Of a name over MAX_NAME bytes, its start and a digest.
+    """
     if prediction.frames is None or prediction.sha256 is None:
         return None
-    path = folder / f"{Path(prediction.path or 'video').name}-{prediction.sha256[:8]}.png"
+    path = folder / f"{_short(Path(prediction.path or 'video').name)}-{prediction.sha256[:8]}.png"
     unfinished = path.with_name(f".{path.name}.unfinished")
     draw_timeline(prediction).save(unfinished, "PNG")
     unfinished.replace(path)
     return path
+
+
+def _short(name: str) -> str:
+    """A name of at most MAX_NAME bytes; what is cut off a longer one still tells it from others."""
+    data = name.encode()
+    if len(data) <= MAX_NAME:
+        return name
+    return f"{data[: MAX_NAME - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 def _line(draw: ImageDraw.ImageDraw, y: float, right: int, words: str, ink: str) -> None:

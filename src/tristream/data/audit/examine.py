@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tristream.data.audit.nuisances import declared_facts, pixel_facts
 from tristream.data.audit.scene import perceptual_hash, scene_facts
 from tristream.data.audit.topics import FEATURES
-from tristream.data.files import Progress, in_threads
+from tristream.data.files import Progress, in_threads, read_recorded
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, MissingExtraError, UsageError
 from tristream.images.decode import decode
@@ -27,13 +27,9 @@ from tristream.images.decode import decode
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 
-_EDITION = "1"
+_EDITION = "2"
 """Change it when a feature changes its meaning but not its name."""
 _VERSION = hashlib.sha256("\n".join((_EDITION, *FEATURES)).encode()).hexdigest()[:16]
-
-
-_HEADER_ERRORS = (OSError, ValueError, SyntaxError, ArithmeticError, TypeError, KeyError, IndexError, struct.error)
-"""What Pillow's parsers raise for metadata that are damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +47,7 @@ class Examined:
 def examine(content: bytes, name: str) -> tuple[Float32, UInt8]:
     """Features, f32[F], and perceptual hash, uint8[32], of one picture. Raises ImageError."""
     decoded = decode(content, name)
-    try:
-        facts = declared_facts(content, decoded) | pixel_facts(content, decoded)
-    except _HEADER_ERRORS as error:
-        raise ImageError(f"{name}: its header cannot be read ({error}); save it again") from error
+    facts = declared_facts(content, decoded) | pixel_facts(content, decoded)
     facts |= scene_facts(decoded.pixels, len(content))
     return np.array([facts.get(feature, np.nan) for feature in FEATURES], np.float32), perceptual_hash(decoded.pixels)
 
@@ -62,8 +55,9 @@ def examine(content: bytes, name: str) -> tuple[Float32, UInt8]:
 def examine_manifest(manifest: Manifest, cache: Path | None = None, progress: Progress | None = None) -> Examined:
     """Examine every picture of a manifest whose sha256 is known; copies are examined once.
 
-    cache: a SQLite file that is read and added to; None for none. Videos and unreadable pictures get an error.
-    Raises UsageError for a cache that cannot be used.
+    cache: a SQLite file that is read and added to; None for none. Videos, unreadable pictures, and files that are not
+    those recorded (by hash where a file is read; by size, where one is recorded, for the cache and for copies) get an
+    error. Raises UsageError for a cache that cannot be used.
     """
     table = manifest.table
     rows_of: dict[str, list[int]] = {}
@@ -75,17 +69,16 @@ def examine_manifest(manifest: Manifest, cache: Path | None = None, progress: Pr
     error_N = ["a video: make pictures of its frames first" if m == "video" else "" for m in table["media"]]
     with _opened(cache) as store:
         known = store.read(rows_of)
-        for sha256, (features_F, hash_W) in known.items():
-            features_NF[rows_of[sha256]], hash_NW[rows_of[sha256]] = features_F, hash_W
-        wanted = [sha256 for sha256 in rows_of if sha256 not in known]
-        found = in_threads(lambda sha256: _examined(manifest.file(rows_of[sha256][0])), wanted, progress)
-        for sha256, result in zip(wanted, found, strict=True):
-            if isinstance(result, str):
-                for row in rows_of[sha256]:
-                    error_N[row] = result
-            else:
-                features_NF[rows_of[sha256]], hash_NW[rows_of[sha256]] = result
-                store.add(sha256, *result)
+        wanted = list(rows_of)
+        found = in_threads(lambda sha256: _copies(manifest, rows_of[sha256], known.get(sha256)), wanted, progress)
+        for sha256, (result, errors) in zip(wanted, found, strict=True):
+            for row, error in errors.items():
+                error_N[row] = error
+            if result is not None:
+                rows = [row for row in rows_of[sha256] if row not in errors]
+                features_NF[rows], hash_NW[rows] = result
+                if sha256 not in known:
+                    store.add(sha256, *result)
     return Examined(features_NF, hash_NW, tuple(error_N))
 
 
@@ -94,11 +87,37 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tristream" / "audit.sqlite"
 
 
-def _examined(file: Path) -> tuple[Float32, UInt8] | str:
+def _copies(
+    manifest: Manifest, rows: list[int], result: tuple[Float32, UInt8] | None
+) -> tuple[tuple[Float32, UInt8] | None, dict[int, str]]:
+    """What is known of the rows of one sha256, and the error of each row that it does not hold for.
+
+    result: of an earlier run. The first row is examined where there is none, and every row whose size has changed.
+    """
+    errors: dict[int, str] = {}
+    for row in rows:
+        file, size = manifest.file(row), manifest.table["bytes"].iloc[row]
+        if result is not None and _has_size(file, size):
+            continue
+        found = _examined(file, str(manifest.table["sha256"].iloc[row]))
+        if isinstance(found, str):
+            errors[row] = found
+        else:
+            result = found
+    return result, errors
+
+
+def _has_size(file: Path, size: object) -> bool:
+    """Whether the file is there and, where a size is recorded, has that many bytes."""
     try:
-        return examine(file.read_bytes(), str(file))
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return bool(pd.isna(size) or file.stat().st_size == size) and file.is_file()  # type: ignore[call-overload]
+    except OSError:
+        return False
+
+
+def _examined(file: Path, sha256: str) -> tuple[Float32, UInt8] | str:
+    try:
+        return examine(read_recorded(file, sha256), str(file))
     except (ImageError, MissingExtraError) as error:
         return str(error).removeprefix(f"{file}: ")
 

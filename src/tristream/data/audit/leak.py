@@ -183,7 +183,9 @@ def _fewest_units(label_N: Int64, unit_N: npt.ArrayLike) -> int:
     return min(np.unique(unit[label_N == label]).size for label in (0, 1))
 
 
-def measure_parts(score_N: Float64, label_N: Int64, part_N: Strings, group_N: Strings, label: int) -> dict[str, Leak]:
+def measure_parts(
+    score_N: Float64, label_N: Int64, part_N: Strings, group_N: Strings, label: int, *, seed: int = 0
+) -> dict[str, Leak]:
     """Each part of the pictures with `label` against all pictures of the other class; intervals over groups.
 
     part_N: names, such as the source of each picture; only those of the pictures with that label count.
@@ -191,7 +193,7 @@ def measure_parts(score_N: Float64, label_N: Int64, part_N: Strings, group_N: St
     names: Sequence[str] = sorted(set(part_N[label_N == label].tolist()))
     if np.isnan(score_N).any() or np.unique(label_N).size < 2:
         return {
-            name: measure(score_N[keep], label_N[keep], group_N[keep])
+            name: measure(score_N[keep], label_N[keep], group_N[keep], seed=seed)
             for name in names
             if (keep := (label_N != label) | (part_N == name)).any()
         }
@@ -199,7 +201,7 @@ def measure_parts(score_N: Float64, label_N: Int64, part_N: Strings, group_N: St
     turn = 1 if label == 1 else -1
     aurocs = resampled.GeneratorAurocs(turn * score_N, label_N == label, part_N.astype(str))
     value_G = aurocs(np.ones((1, label_N.size)))[0]
-    value_RG = unc.bootstrap_values(aurocs, label_N == label, group_N)
+    value_RG = unc.bootstrap_values(aurocs, label_N == label, group_N, seed=seed)
     parts = {}
     for column, name in enumerate(aurocs.names.tolist()):
         keep = (label_N != label) | (part_N == name)

@@ -7,11 +7,10 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from scipy.fft import dctn
 
-from tristream.images.decode import DecodedImage
-from tristream.images.silence import PILLOW_SILENCE
+from tristream.images.decode import DecodedImage, opened
 
 # H height, W width, B 8 x 8 blocks
 
@@ -27,12 +26,19 @@ LEAST_SIDE = 64
 
 _LOW_FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1))
 _SAMPLING = {"is_444": (1, 1), "is_420": (2, 2)}
+_TIFF_STRUCTURE = frozenset(
+    {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, 290, 291}
+    | {292, 293, 296, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 332, 338, 339, 340, 341, 347, 512, 513, 514}
+    | {515, 517, 518, 519, 520, 521, 529, 530, 531, 532, 34675}
+)
+"""Tags that say how a TIFF holds its pixels (TIFF 6.0), and the colour profile, which has a topic of its own."""
 
 
 def declared_facts(content: bytes, decoded: DecodedImage) -> Facts:
     """What the file declares: container, JPEG tables, subsampling, size, metadata, profile, colour mode.
 
-    content: the bytes that `decoded` came from. HEIF, which Pillow does not open by itself, has no colour mode.
+    content: the bytes that `decoded` came from. HEIF, which Pillow does not open by itself, has no colour mode. Raises
+    ImageError for metadata that are damaged.
     """
     height, width = decoded.pixels.shape[:2]
     short, long = sorted((height, width))
@@ -52,14 +58,18 @@ def declared_facts(content: bytes, decoded: DecodedImage) -> Facts:
     }
     if decoded.format == "HEIF":
         return facts
-    with PILLOW_SILENCE, Image.open(io.BytesIO(content), formats=[decoded.format]) as picture:
-        exif = Image.Image.getexif(picture)  # that of a PNG would decode the picture once more
+    with opened(content, decoded.name) as (picture, _):
+        exif = set(Image.Image.getexif(picture))  # that of a PNG would decode the picture once more
+        declared = dict(picture.info)
+        if isinstance(picture, TiffImagePlugin.TiffImageFile):
+            exif -= _TIFF_STRUCTURE
+            declared.pop("compression", None)
         icc = picture.info.get("icc_profile") or b""
         facts |= {
             "is_progressive": bool(picture.info.get("progressive") or picture.info.get("interlace")),
             "has_exif": len(exif) > 0,
             "exif_tags": len(exif),
-            "has_text": any(isinstance(value, str) or key in ("comment", "xmp") for key, value in picture.info.items()),
+            "has_text": any(isinstance(value, str) or key in ("comment", "xmp") for key, value in declared.items()),
             "has_icc": len(icc) > 0,
             "icc_kb": len(icc) / 1000,
             "is_grey": picture.mode in ("1", "L", "LA") or picture.mode.startswith("I"),
@@ -124,7 +134,7 @@ def pixel_facts(content: bytes, decoded: DecodedImage) -> Facts:
         "grid_y": grid_y,
         "grid_strength_x": strength_x,
         "grid_strength_y": strength_y,
-        **double_compression(window, _luma_table(content) if decoded.format == "JPEG" else None),
+        **double_compression(window, _luma_table(content, decoded.name) if decoded.format == "JPEG" else None),
         **resampling(window),
     }
 
@@ -210,8 +220,8 @@ def resampling(luma: Float64) -> Facts:
     }
 
 
-def _luma_table(content: bytes) -> Float64 | None:
-    with PILLOW_SILENCE, Image.open(io.BytesIO(content), formats=["JPEG"]) as picture:
+def _luma_table(content: bytes, name: str) -> Float64 | None:
+    with opened(content, name) as (picture, _):
         assert isinstance(picture, JpegImagePlugin.JpegImageFile)
         table = picture.quantization.get(0)
-    return None if table is None else np.asarray(table, np.float64).reshape(8, 8)
+        return None if table is None else np.asarray(table, np.float64).reshape(8, 8)

@@ -30,7 +30,7 @@ from tristream.data.audit.leak import (
 from tristream.data.audit.topics import FAMILIES, FEATURES, TOPICS, Family, Feature, Topic
 from tristream.data.files import Progress
 from tristream.data.manifest import Manifest
-from tristream.data.splits import SplitSize, split_sizes
+from tristream.data.splits import SplitSize, split_sizes, straddling
 from tristream.errors import ManifestError, UsageError
 from tristream.metrics import binary
 
@@ -83,7 +83,7 @@ class AuditReport(StrictModel):
     tristream: str
     command: str
     manifest_digest: str
-    """Of the pictures that were audited: see `Manifest.digest`."""
+    """Of all rows of the manifest, those that could not be examined among them: see `Manifest.digest`."""
     n_real: int
     n_fake: int
     """Pictures that were examined."""
@@ -101,6 +101,7 @@ class AuditReport(StrictModel):
     """What the overall intervals resample: what is held out, or groups where there are too few sources for that."""
     n_folds: int
     n_repeats: int
+    """How often a family is classified with other folds; each topic alone, and known sources, once."""
     families: dict[Family, FamilyLeak]
     duplicates: Duplicates
 
@@ -161,7 +162,7 @@ def audit_manifest(
         splits=tuple(split_sizes(manifest)),
         one_sided_sources={str(name): int(size) for name, size in sides["size"][sides["nunique"] == 1].items()},
         two_sided_sources={str(name): int(size) for name, size in sides["size"][sides["nunique"] == 2].items()},
-        straddling_groups=_straddling(table),
+        straddling_groups=straddling(table),
         unreadable={**(unreadable or {}), **failed},
         held_out=held_out.unit,
         resampled=pictures.resampled,
@@ -207,7 +208,7 @@ def _family(family: Family, pictures: _Pictures) -> FamilyLeak:
     features_NF, label_N, seed = pictures.columns(topics), pictures.label_N, pictures.seed
     score_N = out_of_fold(features_NF, label_N, pictures.held_out, seed)
     known_N = out_of_fold(features_NF, label_N, pictures.known, seed)
-    parts = [measure_parts(score_N, label_N, pictures.source_N, pictures.group_N, label) for label in (0, 1)]
+    parts = [measure_parts(score_N, label_N, pictures.source_N, pictures.group_N, label, seed=seed) for label in (0, 1)]
     return FamilyLeak(
         family=family,
         held_out=measure(score_N, label_N, pictures.resampled_N, pictures.group_N, seed=seed),
@@ -269,11 +270,6 @@ def source_names(rows: pd.DataFrame) -> Strings:
     source, generator = rows["source"], rows["generator"]
     named = source.where(source != "", generator)
     return named.where(named != "", "unknown").to_numpy(object)
-
-
-def _straddling(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    splits = table[table["split"] != ""].groupby("group")["split"].unique()
-    return {str(group): tuple(sorted(names)) for group, names in splits.items() if len(names) > 1}
 
 
 def _duplicates(table: pd.DataFrame, examined: Examined) -> Duplicates:

@@ -116,14 +116,15 @@ def facts(report: AuditReport) -> list[tuple[str, str]]:
     sources = f"{len(report.one_sided_sources)} one-sided and {len(report.two_sided_sources)} two-sided sources"
     how = (
         f"{report.n_folds} folds that hold out whole {report.held_out}, reals and fakes together, "
-        f"{report.n_repeats} times with other folds; out-of-fold scores pooled; intervals of 95 % by resampling "
-        f"{report.resampled}"
+        f"{report.n_repeats} times with other folds (each topic alone, and known sources: once); out-of-fold scores "
+        f"pooled; intervals of 95 % by resampling {report.resampled}"
     )
     return [
         ("data", report.data),
         (
             "pictures",
-            f"{report.n_real:,} real, {report.n_fake:,} fake of {sources}; digest {report.manifest_digest[:16]}",
+            f"{report.n_real:,} real, {report.n_fake:,} fake of {sources}; digest of the manifest "
+            f"{report.manifest_digest[:16]}",
         ),
         *(("split", str(size)) for size in report.splits),
         ("protocol", how if report.n_folds else "none: too few sources and groups of a class"),
@@ -136,22 +137,27 @@ def tables(report: AuditReport) -> Iterable[Table]:
     for column in ("from", f"unseen {report.held_out}", "known sources, unseen groups"):
         overall.add_column(column)
     for family, found in report.families.items():
-        overall.add_row(FAMILIES[family], leak_text(found.held_out), leak_text(found.known_sources))
+        overall.add_row(*_cells(FAMILIES[family], leak_text(found.held_out), leak_text(found.known_sources)))
     yield overall
     topics = Table(title=f"By topic alone, on unseen {report.held_out}", title_justify="left")
     for column in ("family", "topic", "AUROC", "largest difference"):
         topics.add_column(column)
     for family, found in report.families.items():
         for topic in found.topics:
-            topics.add_row(family, topic.topic, leak_text(topic.leak), topic.difference)
+            topics.add_row(*_cells(family, topic.topic, leak_text(topic.leak), topic.difference))
         topics.add_section()
     yield topics
     parts = Table(title="Fakes of one source against all reals, reals of one source against all fakes")
     for column in ("source", "n", *report.families):
         parts.add_column(column)
     for row in part_rows(report):
-        parts.add_row(*row)
+        parts.add_row(*_cells(*row))
     yield parts
+
+
+def _cells(*words: str) -> tuple[Text, ...]:
+    """Words as they are: rich would take a source named "camera [raw]" for markup."""
+    return tuple(map(Text, words))
 
 
 def part_rows(report: AuditReport) -> list[tuple[str, ...]]:

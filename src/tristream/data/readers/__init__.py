@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ def recognise(
     headers_only: bool = False,
     allow_missing: bool = False,
     journal: Path | None = None,
+    check_root: Callable[[Path], object] | None = None,
 ) -> Recognised:
     """Read a folder, a list or a mix: with the reader of `layout`, by default the first that recognises it.
 
@@ -85,7 +86,14 @@ def recognise(
     reader = make_reader(layout or layout_of(root), options or {})
     if not root.exists() and not is_remote(root):
         raise ManifestError(f"{root}: no such file or folder")
-    return reader.read(root, progress, headers_only=headers_only, allow_missing=allow_missing, journal=journal)
+    return reader.read(
+        root,
+        progress,
+        headers_only=headers_only,
+        allow_missing=allow_missing,
+        journal=journal,
+        check_root=check_root,
+    )
 
 
 def layout_of(root: Path) -> str:

@@ -29,7 +29,11 @@ class CelebDFReader(Reader):
     test_list: Path | None = Field(
         None, description="the list of test videos; else List_of_testing_videos.txt of ROOT, else the official one"
     )
-    everything: bool = Field(False, description="also the other videos, as split train (the field only tests on it)")
+    everything: bool = Field(
+        False,
+        description="also the other videos, as split train (the field only tests on it); without a split where the "
+        "list has a video of their group",
+    )
 
     layout = Layout(
         title="Celeb-DF-v2",
@@ -66,7 +70,12 @@ class CelebDFReader(Reader):
                 gap = count - len(there) - sum(path.startswith(f"{folder}/") for path in missing)
                 missing += [f"a video of {folder} outside the list"] * gap
             expected = sum(count for _, count in FOLDERS.values())
-        found = {path: split for path, split in split_of.items() if (root / path).is_file()}
+        tested_groups = {_group(path) for path in tested}
+        found = {
+            path: "" if split == "train" and _group(path) in tested_groups else split
+            for path, split in split_of.items()
+            if (root / path).is_file()
+        }
         return Listing(
             root,
             table_of(_row(path, split) for path, split in found.items()),
@@ -98,16 +107,22 @@ def _listed(file: Path, lines: list[str]) -> Iterator[str]:
         yield f"{folder}/{name}"
 
 
+def _group(path: str) -> str:
+    """The original video: that of a fake is its target's."""
+    folder, name = path.split("/")
+    original = re.sub(r"^(id\d+)_id\d+_", r"\1_", Path(name).stem)
+    return f"{'YouTube-real' if folder == 'YouTube-real' else 'Celeb-real'}/{original}"
+
+
 def _row(path: str, split: str) -> dict[str, Any]:
     folder, name = path.split("/")
     label = FOLDERS[folder][0]
-    original = re.sub(r"^(id\d+)_id\d+_", r"\1_", Path(name).stem)
     return {
         "path": path,
         "label": label,
         "generator": "celeb-df-v2" if label else "",
         "source": "celeb-df-v2",
-        "group": f"{'YouTube-real' if folder == 'YouTube-real' else 'Celeb-real'}/{original}",
+        "group": _group(path),
         "split": split,
         "video": f"{folder}/{Path(name).stem}",
         "folder": folder,

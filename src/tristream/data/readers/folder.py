@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -67,6 +67,10 @@ class FolderReader(Reader):
 
     def listing(self, root: Path, progress: Progress | None = None) -> Listing:
         """See `Reader.listing`; also raises ManifestError for a path that says both real and fake."""
+        return self.listing_of(root, lambda place: True)
+
+    def listing_of(self, root: Path, is_chosen: Callable[[Place], bool]) -> Listing:
+        """The listing of the places that are chosen; the pictures of others count as skipped. Errors as `listing`."""
         skipped: Counter[str] = Counter()
         unreadable = dict[str, str]()
         labelled: dict[PurePosixPath, list[str]] = defaultdict(list)
@@ -85,6 +89,10 @@ class FolderReader(Reader):
         if not labelled:
             raise ManifestError(f"{root}: no {noun} below a folder named {', '.join(LABEL_FOLDERS)}")
         places = _places(labelled)
+        for folder in [folder for folder in labelled if not is_chosen(places[folder])]:
+            skipped[f"{noun} that is not asked for"] += len(labelled.pop(folder))
+        if not labelled:
+            raise ManifestError(f"{root}: none of its {noun}s is asked for")
         table = table_of(_row(folder / name, places[folder]) for folder, names in labelled.items() for name in names)
         if not table["class"].any():
             table = table.drop(columns="class")

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tristream.data.files import Progress
-from tristream.data.readers.folder import FolderReader
+from tristream.data.readers.folder import FolderReader, Place
 from tristream.data.readers.layout import Hub, Layout
 from tristream.data.readers.reader import Listing, Reader
 from tristream.data.readers.walk import pictures, subfolders
@@ -23,7 +23,7 @@ LABELS = ("0_real", "1_fake")
 class ForenSynthsReader(Reader):
     """`FolderReader` knows the folders; this reader knows which have to be there, and that they are a test set."""
 
-    generators: tuple[str, ...] = Field(GENERATORS, description="of the test set, which have to be there")
+    generators: tuple[str, ...] = Field(GENERATORS, description="of the test set, which are taken and have to be there")
 
     layout = Layout(
         title="ForenSynths (CNNDetection)",
@@ -49,7 +49,7 @@ class ForenSynthsReader(Reader):
 
     def listing(self, root: Path, progress: Progress | None = None) -> Listing:
         """See `Reader.listing`."""
-        found = FolderReader().listing(root)
+        found = FolderReader().listing_of(root, self._is_chosen)
         prefix = "test/" if (root / "test").is_dir() else ""
         wanted = [path for name in self.generators for path in _wanted(root, f"{prefix}{name}")]
         table = found.table.assign(source="forensynths-" + found.table["source"])
@@ -66,6 +66,10 @@ class ForenSynthsReader(Reader):
             unit="folders of the test set",
             advice="to index some generators only, add --set generators=[progan,stylegan]",
         )
+
+    def _is_chosen(self, place: Place) -> bool:
+        """Of the test set, the generators that are asked for; of the training set, all."""
+        return place.split not in ("", "test") or place.origin in self.generators
 
 
 def _wanted(root: Path, generator: str) -> list[str]:

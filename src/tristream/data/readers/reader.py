@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from tristream.data.files import Progress, enumerated
 from tristream.data.indexing import merge_copies, read_files
 from tristream.data.manifest import Manifest
 from tristream.data.readers.layout import Layout
+from tristream.data.splits import straddling
 from tristream.errors import ManifestError
 from tristream.registry import Registry
 
@@ -71,6 +72,9 @@ class Recognised:
         ]
         if splits := {name: count for name, count in table["split"].value_counts().items() if name}:
             lines += ["splits: " + ", ".join(f"{name} {count:,}" for name, count in splits.items())]
+        if groups := straddling(table):
+            advice = "split again with `tristream data split --replace`"
+            lines += [f"{len(groups):,} groups lie in several splits: {enumerated(list(groups))}; {advice}"]
         copies = table.groupby("sha256")["label"].agg(["size", "nunique"])
         if repeated := int((copies["size"] - 1).sum()):
             lines += [f"{repeated:,} exact copies of other {noun}: each shares their group"]
@@ -110,11 +114,13 @@ class Reader(StrictModel, ABC):
         headers_only: bool = False,
         allow_missing: bool = False,
         journal: Path | None = None,
+        check_root: Callable[[Path], object] | None = None,
     ) -> Recognised:
         """List, then read every file: size, format, hash, and whether it can be decoded.
 
         headers_only: trust a picture whose header is well-formed, decode none. allow_missing: go on with an incomplete
-        data set. journal: what has been read is kept in this file, and an interrupted run goes on from there. Raises
+        data set. journal: what has been read is kept in this file, and an interrupted run goes on from there.
+        check_root: called with the folder that the manifest's paths start from, before any listed file is read. Raises
         ManifestError when the folder does not have this layout, is incomplete, or holds no readable picture.
         """
         listing = self.listing(root, progress)
@@ -123,6 +129,8 @@ class Reader(StrictModel, ABC):
         if listing.table.empty:
             raise ManifestError(f"{root}: holds no {listing.unit} of the layout:\n{self.layout.trees[0]}")
         base = listing.root.resolve()
+        if check_root is not None:
+            check_root(base)
         facts, unreadable = read_files(base, listing.table, headers_only, journal, progress)
         unreadable = {**listing.unreadable, **unreadable}
         table = listing.table.join(facts, how="inner")

@@ -1,7 +1,8 @@
 """Tables that hold pictures, as the Hugging Face Hub has them: Parquet and Arrow shards, and taking the pictures out.
 
 A manifest's rows are files, so the pictures are written, byte for byte as they are in the shard, to
-FOLDER/<shard>/<row>.<suffix>. File names that stand in the table are never used as paths.
+FOLDER/<shard>/<row>.<suffix>. A file name that stands in the table never says where something is written; where a table
+names a file of the data set in place of a picture, that file is read, if it lies inside the data set's folder.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 32
 """Pictures in memory: a few megabytes each at most."""
+MAX_BYTES = 1 << 30
+"""Of a file that a table names in place of a picture."""
 SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 
 
@@ -236,8 +239,12 @@ def _write(shard: Shard, number: int, cell: Any, row: dict[str, Any], into: Path
     if data is None and stored:  # a table may name a file of the data set instead of holding it
         if problem := path_problem(str(stored), shard.root.resolve()):
             return Extracted(where, row, name, f"its picture {stored} {problem}")
+        file = shard.root / str(stored)
         try:
-            data = (shard.root / str(stored)).read_bytes()
+            if not file.is_file() or file.stat().st_size > MAX_BYTES:
+                what = f"is larger than {MAX_BYTES >> 20} MiB" if file.is_file() else "is no file of the data set"
+                return Extracted(where, row, name, f"its picture {stored} {what}")
+            data = file.read_bytes()
         except OSError as error:
             return Extracted(where, row, name, f"its picture {stored} cannot be read: {error.strerror}")
     if not data:
