@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -140,3 +141,15 @@ def test_what_bfloat16_changes_is_what_the_page_says() -> None:
         f"on the {len(both)} pictures of robustness, by {change.mean():.3f} on average and {change.max():.2f} at most, "
         f"AUROC {aurocs[0]} in place of {aurocs[1]}."
     ) in page
+
+
+def test_every_look_at_unseen_pictures_is_listed() -> None:
+    listed = {
+        (look["row"], look["sha256"]) for look in json.loads((ROOT / "results/unseen-looks.json").read_text())["looks"]
+    }
+    recorded = {
+        (path.parts[-3], json.loads(path.read_text())["checkpoint"]["sha256"])
+        for path in (ROOT / "results").glob("*/unseen/record.json")
+    }
+    assert recorded <= listed, "run python tools/unseen_looks.py once the records are committed"
+    assert sum(row == "shipped" for row, _ in listed) >= 4, "0.1, 0.2, 0.2.1 and 0.3, whose records were replaced"
