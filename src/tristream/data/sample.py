@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from tristream.data.manifest import Manifest
 
@@ -18,7 +19,7 @@ def balanced_sample(manifest: Manifest, pictures: int, salt: str = "tristream") 
     part. The manifest needs its sha256 column. The order stays.
     """
     table = manifest.table
-    origin = table["generator"].where(table["label"] == 1, table["source"])
+    origin = origins(table)
     order = table["sha256"].map(lambda picture: hashlib.sha256(f"{salt}\0{picture}".encode()).digest())
     taken = np.zeros(len(table), bool)
     for label in (0, 1):
@@ -28,6 +29,11 @@ def balanced_sample(manifest: Manifest, pictures: int, salt: str = "tristream") 
             rows = of_class[origin[of_class] == name]
             taken[order[rows].sort_values(kind="stable").index[:share]] = True
     return manifest.where(taken)
+
+
+def origins(table: pd.DataFrame) -> pd.Series[str]:
+    """The photo source of each real and the generator of each fake."""
+    return table["source"].where(table["label"] == 0, table["generator"])
 
 
 def even_shares(counts: Mapping[str, int], total: int) -> dict[str, int]:

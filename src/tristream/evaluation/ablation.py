@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tristream.data.sample import origins
 from tristream.errors import ManifestError, UndefinedMetricError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, Condition, masked, subsets
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
@@ -77,11 +78,10 @@ def _calibrations(
 def _fit(table: pd.DataFrame, condition: Condition) -> Calibration | None:
     if (failed := table[table["error"] != ""]).size:
         raise ManifestError(f"{len(failed)} pictures to calibrate on cannot be read: {failed['error'].iloc[0]}")
-    origin = table["source"].where(table["label"] == 0, table["generator"])
     words = f"{len(table)} pictures; {CONDITIONS[CALIBRATED_UNDER].description}; {condition.description}"
     try:
         return fit_calibration(
-            table["logit"].to_numpy(), table["label"].to_numpy(), source=words, group_N=origin.tolist()
+            table["logit"].to_numpy(), table["label"].to_numpy(), source=words, group_N=origins(table).tolist()
         )
     except (UsageError, UndefinedMetricError) as error:
         log.warning("%s has no thresholds: %s", condition.name, error)

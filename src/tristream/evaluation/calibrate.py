@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from tristream.data.manifest import Manifest
+from tristream.data.sample import origins
 from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS
@@ -72,7 +73,7 @@ def calibrate_checkpoint(
     if (failed := table[table["error"] != ""]).size:
         raise ManifestError(f"{len(failed)} pictures of '{split}' cannot be read, the first: {failed['error'].iloc[0]}")
     others = manifest.table[manifest.table["split"] != split]
-    groups, shared = _groups(table), _shared(table, others)
+    groups, shared = origins(table), _shared(table, others)
     calibration = fit_calibration(
         table["logit"].to_numpy(),
         table["label"].to_numpy(),
@@ -89,14 +90,9 @@ def calibrate_checkpoint(
     return metadata
 
 
-def _groups(table: pd.DataFrame) -> pd.Series[str]:
-    """The photo source of each real and the generator of each fake."""
-    return table["source"].where(table["label"] == 0, table["generator"])
-
-
 def _shared(chosen: pd.DataFrame, others: pd.DataFrame) -> list[str]:
     """The photo sources and generators that other splits hold, too, by name."""
-    pairs, elsewhere = (set(zip(t["label"], _groups(t), strict=True)) for t in (chosen, others))
+    pairs, elsewhere = (set(zip(t["label"], origins(t), strict=True)) for t in (chosen, others))
     return sorted({str(group) for _, group in pairs & elsewhere - {(1, "")}})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import warnings
@@ -64,7 +63,9 @@ def export_onnx(checkpoint: Path, out: Path) -> None:
     with torch.inference_mode():
         names = OUTPUTS[: len(module(pixels))]
     record = ExportRecord(
-        stream_names=loaded.detector.stream_names, precision="fp32", source_sha256=file_sha256(checkpoint)
+        stream_names=loaded.detector.stream_names,
+        precision="fp32",
+        source_sha256=file_facts(checkpoint, ["sha256"])["sha256"],
     )
     properties = {METADATA_KEY: loaded.metadata.model_dump_json(), EXPORT_KEY: record.model_dump_json()}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -116,9 +117,3 @@ def write_onnx(model: onnx.ModelProto, out: Path, properties: Mapping[str, str])
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,7 +20,6 @@ class Position(StrictModel):
 
     step: int = 0
     best_auroc: float | None = None
-    best_epoch: int | None = None
     epochs_without_gain: int = 0
 
 

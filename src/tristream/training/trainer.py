@@ -296,7 +296,7 @@ class _Run:
         log.info("%s%s", words, ", kept" if is_kept else "")
         if is_kept:
             self.save(self.directory.best, words)
-            position = position.model_copy(update={"best_auroc": value, "best_epoch": epoch})
+            position = position.model_copy(update={"best_auroc": value})
         return position.model_copy(update={"epochs_without_gain": 0 if is_gain else position.epochs_without_gain + 1})
 
     def _save_state(self, position: Position) -> None:
