@@ -12,6 +12,7 @@ import torch
 from timm.layers import set_exportable
 from torch import Tensor, nn
 
+from tristream.data.files import file_facts
 from tristream.detectors.base import Detector
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.detectors.low_rank import even_inputs, mix_ranks
