@@ -163,12 +163,12 @@ def test_int8_is_smaller_close_and_says_how_it_was_made(checkpoint: Path, manife
     )
     export_checkpoint(checkpoint, whole, "fp32", None, "train", 8)
     assert parity is not None
-    assert parity.n > 0
+    assert parity.n == 6, "of 12 pictures, 6 set the ranges and the other 6 are compared"
     assert parity.mean < 0.5
-    assert (seen[0], seen[-1]) == ((1, 8), (8, 8))
+    assert (seen[0], seen[-1]) == ((1, 6), (6, 6))
     assert out.stat().st_size < 0.6 * whole.stat().st_size
     record = LightSession(out).record
-    assert (record.precision, "8 pictures" in record.quantisation) == ("int8", True)
+    assert (record.precision, "6 pictures" in record.quantisation) == ("int8", True)
     assert b"QuantizeLinear" in out.read_bytes()
     assert "int8" in engines.load(out).engine
 
