@@ -236,6 +236,9 @@ def test_a_student_of_another_width_than_the_teacher_is_refused(pictures: Path, 
     teacher = {"backbone": "vit_small_patch16_224", "weights": "none"}
     with pytest.raises(ConfigError, match="no vision transformer of the teacher's width 384"):
         train(tiny(pictures, objectives={"distillation": 1.0}, teacher=teacher), tmp_path / "run")
+    shallow = {"backbone": "vit_tiny_patch16_224", "weights": "none", "blocks": 2}
+    with pytest.raises(ConfigError, match="has 12 blocks, the teacher 2"):
+        train(tiny(pictures, objectives={"distillation": 1.0}, teacher=shallow), tmp_path / "run")
 
 
 def teacher_file(folder: Path) -> str:

@@ -141,6 +141,10 @@ class Distillation(Objective):
         if not isinstance(student, VisionTransformer) or student.embed_dim != context.teacher.embed_dim:
             width = context.teacher.embed_dim
             raise ConfigError(f"the stream '{options.stream}' has no vision transformer of the teacher's width {width}")
+        if (blocks := len(student.blocks)) > len(context.teacher.blocks):
+            raise ConfigError(
+                f"the stream '{options.stream}' has {blocks} blocks, the teacher {len(context.teacher.blocks)}"
+            )
         self.teacher = (context.teacher,)  # in a tuple: no part of what is trained and saved
         self.normalise = normalisation_of(context.teacher)
         self.student_tokens = _recorded_tokens(student)
