@@ -27,13 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protocol_rows import CLIP, ROWS
+from protocol_rows import CLIP, ROWS, SHIPPED
 
 from tristream.data.files import file_facts
 
 LIMIT = 200
 """Pictures of the test split for robustness, half of each class, balanced over sources; the same ones for every row."""
-SHIPPED = Path("src/tristream/weights/detector.safetensors")
 PROGRAM = (sys.executable, "-c", "from tristream.cli.app import main; main()")
 
 
@@ -74,8 +73,11 @@ def plan(options: argparse.Namespace) -> Iterator[Step]:
             yield _scoring(name, "robustness", "robustness", words, options)
         if "ablate" in options.steps and row.has_streams:
             yield _scoring(name, "ablate", "masked", ("ablate", *test, *rounded), options)
-        if "retrain" in options.steps and row.has_streams and row.configs:
-            words = ("ablate", "--retrain", str(options.runs / name / "config.yaml"), *test, *rounded)
+        if "retrain" in options.steps and row.has_streams:
+            config, *changes = row.retrained or (str(options.runs / name / "config.yaml"),)
+            changes += [f"data={options.data}"] if row.retrained else []
+            changed = [word for change in changes for word in ("--set", change)]
+            words = ("ablate", "--retrain", config, *changed, *test, *rounded)
             yield _scoring(name, "retrain", "retrained", words, options)
         if "attack" in options.steps:
             yield _scoring(name, "attack", "attack", ("attack", *test), options)
@@ -124,7 +126,7 @@ def _scoring(name: str, kind: str, place: str, words: tuple[str, ...], options: 
 
     def weights() -> Path:
         if not ROWS[name].configs:
-            return SHIPPED
+            return Path(SHIPPED)
         calibrated, checkpoints = runs / "detector.safetensors", runs / "checkpoints"
         is_uncalibrated = (checkpoints / "last.safetensors").is_file() and not calibrated.is_file()
         return checkpoints / "best.safetensors" if is_uncalibrated else calibrated  # fakes not above reals: no fit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CPU = "configs/protocols/cpu.yaml"
+SHIPPED = "src/tristream/weights/detector.safetensors"
 CLIP = "vit_base_patch16_clip_quickgelu_224"
 """Without a tag: weights of it come from --clip."""
 SMALL_CROPS = "training crops of 192 px; the paper: {} px"
@@ -28,6 +29,8 @@ class Row:
     has_streams: bool = False
     starts_from: str = ""
     """In words, where the record names files."""
+    retrained: tuple[str, ...] = ()
+    """Config, then changes, with which subsets of its streams are trained anew; none: as the row itself."""
     deviations: tuple[str, ...] = ()
     """From its paper, by this training; those of its class stand in the record."""
 
@@ -36,6 +39,15 @@ ROWS = {
     "shipped": Row(
         "tristream, as shipped",
         has_streams=True,
+        # its streams were trained alone: without one of them, everything behind the backbones would have been another
+        retrained=(
+            "configs/shipped.yaml",
+            *(
+                f"detector.options.{stream}.{key}"
+                for stream in ("spatial", "frequency", "semantic")
+                for key in (f"weights={SHIPPED}", "takes=backbone")
+            ),
+        ),
         starts_from="ImageNet (spatial, frequency), CLIP (semantic)",
     ),
     "multistream": Row(

@@ -141,12 +141,18 @@ def test_stream_weights_come_from_a_backbone_file_or_a_checkpoint(tmp_path: Path
 
     config = {**SMALL["multistream"], "streams": ["frequency"]}
     source = build_detector("multistream", config, load_weights=False)
+    torch.nn.init.uniform_(source.streams["frequency"].mask.component)
     save_checkpoint(
         tmp_path / "source.safetensors", source, ModelMetadata(name="s", detector="multistream", config=config)
     )
     options = {"frequency": {"weights": str(tmp_path / "source.safetensors")}}
     copy = build_detector("multistream", {**SMALL["multistream"], "streams": ["frequency"], "options": options})
     assert torch.equal(copy.streams["frequency"].project.weight, source.streams["frequency"].project.weight)
+    options["frequency"]["takes"] = "backbone"
+    part = build_detector("multistream", {**SMALL["multistream"], "streams": ["frequency"], "options": options})
+    for parameter, is_taken in (("backbone.conv1.weight", True), ("mask.component", True), ("project.weight", False)):
+        ours, theirs = (d.streams["frequency"].get_parameter(parameter) for d in (part, source))
+        assert torch.equal(ours, theirs) == is_taken, parameter
 
 
 def test_a_transformer_file_of_another_size_is_resampled(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def _build_stream(name: str, config: MultiStreamConfig, load_weights: bool) -> S
         return STREAMS[name](options, config.image_size, weights)
     stream = STREAMS[name](options, config.image_size, "none")
     tensors = {k.removeprefix(prefix): v for k, v in read_safetensors(checkpoint).items() if k.startswith(prefix)}
+    anew = ("standardise.", "project.") if options.takes == "backbone" else ()
+    tensors |= {k: v for k, v in stream.state_dict().items() if k.startswith(anew)}
     try:
         stream.load_state_dict(tensors, strict=True)
     except RuntimeError as error:

@@ -30,6 +30,8 @@ class StreamConfig(StrictModel):
     """Length F of the feature vector."""
     weights: str = "hub"
     """hub, none, a safetensors file of the backbone (timm names), or a tristream checkpoint that holds this stream."""
+    takes: Literal["stream", "backbone"] = "stream"
+    """Of such a checkpoint: the whole stream, or backbone and spectral mask alone, so that the features start anew."""
     band_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     """What a spectral mask's radial band weights start from, low to high; streams without a mask do not read it."""
     reduction: Reduction | None = None
