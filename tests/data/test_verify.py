@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_dangling_links_and_unreadable_files_do_not_stop_the_search(
             raise ManifestError("0-locked: cannot be read: Permission denied")
         return file_facts(file, columns)
 
-    monkeypatch.setattr("tristream.data.verify.file_facts", facts)
+    monkeypatch.setattr(importlib.import_module("tristream.data.verify"), "file_facts", facts)
     findings = {one.path: one for one in verify(_again(tmp_path))}
     assert (findings["real/a.png"].fault, findings["real/a.png"].detail) == ("moved", "real/z.png")
     assert findings["real/b.png"].fault == "missing"

@@ -57,14 +57,12 @@ def frames(folder: Path) -> Path:
     put(root / "splits/train.json", b'[["071", "054"]]')
     put(root / "splits/val.json", b'[["720", "672"]]')
     put(root / "splits/test.json", b'[["953", "974"]]')
+    found: list[str] = []
     for pair in (("071", "054"), ("720", "672"), ("953", "974")):
         videos = [("original_sequences/youtube", name) for name in pair]
         videos += [(f"manipulated_sequences/{m}", "_".join(names)) for m in METHODS for names in (pair, pair[::-1])]
-        for number, (base, name) in enumerate(videos):
-            put_pictures(folder / f"x{number}", *(f"{k}.png" for k in range(2)))
-            for k in range(2):
-                data = (folder / f"x{number}" / f"{k}.png").read_bytes()
-                put(root / f"{base}/c23/frames/{name}/{k:04d}.png", data)
+        found += [f"{base}/c23/frames/{name}/{k:04d}.png" for base, name in videos for k in range(2)]
+    put_pictures(root, *found)
     return root
 
 
