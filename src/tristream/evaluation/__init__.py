@@ -3,7 +3,7 @@
 conditions  what happens to every picture before it is scored, and which streams score it
 runner      the one evaluation runner: pictures x conditions -> a run folder
 record      a checkpoint file on a manifest file: what was run on what
-run_folder  a finished run, read again
+run_folder  a folder claimed for one run, and read again
 figures     every measure of scored pictures with its interval, or why there is none
 paired      figures of pictures that were scored several times
 summary     all figures of a run, per generator and per photo source

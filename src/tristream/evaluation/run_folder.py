@@ -1,8 +1,9 @@
-"""A run folder, read again: the record, the metrics and the predictions of one finished evaluation."""
+"""A run folder: claimed for one evaluation, and read again as its record, its metrics and its predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from tristream.errors import UsageError
+from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import VIEWS
 from tristream.evaluation.figures import Pictures, read_conditions
 from tristream.evaluation.summary import Summary
@@ -147,3 +148,36 @@ def parse_record(model: type[M], path: Path) -> M:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UsageError(f"{path}: not a record of this release; {where}: {first['msg']}") from None
+
+
+_NOT_COMPARED = {"command", "detector", "engine", "environment", "data"}
+"""Of a record: checkpoint and pictures have digests, and the rest says who computed, not what."""
+
+
+def claim(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record, or make sure that the one there is of the same run, and leave it: it says who scored.
+
+    Raises ManifestError for the record of another run, and for a file that is none.
+    """
+    if not path.is_file():
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return
+    try:
+        existing = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestError(f"{path}: not a record ({error}); remove it or choose another output folder") from None
+    told_apart = (record.keys() | existing.keys()) - _NOT_COMPARED
+    different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(record.get(key)))
+    if different:
+        raise ManifestError(
+            f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
+        )
+
+
+def _identity(value: Any) -> Any:
+    """What has to be equal: of a condition its description, which is all that records of older releases have."""
+    if not isinstance(value, dict):
+        return value
+    return {k: v["description"] if isinstance(v, dict) and "description" in v else v for k, v in value.items()}

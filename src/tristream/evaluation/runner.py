@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,9 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tristream.data.manifest import Manifest
-from tristream.errors import ImageError, ManifestError, UsageError
+from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, TreatedCrops, contexts_of, rehearse
 from tristream.evaluation.figures import CONTENT, Stored
+from tristream.evaluation.run_folder import claim
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
@@ -298,39 +298,6 @@ def _part(out: Path, condition: Condition) -> Path:
 def _drop_parts(out: Path, conditions: Sequence[Condition]) -> None:
     for condition in conditions:
         _part(out, condition).unlink(missing_ok=True)
-
-
-_NOT_COMPARED = {"command", "detector", "engine", "environment", "data"}
-"""Of a record: checkpoint and pictures have digests, and the rest says who computed, not what."""
-
-
-def claim(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record, or make sure that the one there is of the same run, and leave it: it says who scored.
-
-    Raises ManifestError for the record of another run, and for a file that is none.
-    """
-    if not path.is_file():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-        return
-    try:
-        existing = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ManifestError(f"{path}: not a record ({error}); remove it or choose another output folder") from None
-    told_apart = (record.keys() | existing.keys()) - _NOT_COMPARED
-    different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(record.get(key)))
-    if different:
-        raise ManifestError(
-            f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
-        )
-
-
-def _identity(value: Any) -> Any:
-    """What has to be equal: of a condition its description, which is all that records of older releases have."""
-    if not isinstance(value, dict):
-        return value
-    return {k: v["description"] if isinstance(v, dict) and "description" in v else v for k, v in value.items()}
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:

@@ -16,7 +16,8 @@ from tristream.evaluation.conditions import STREAMS, USUAL, subsets
 from tristream.evaluation.figures import Figure, read_conditions
 from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
-from tristream.evaluation.runner import Progress, claim
+from tristream.evaluation.run_folder import claim
+from tristream.evaluation.runner import Progress
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.training.config import ObjectiveConfig, TrainConfig
 from tristream.training.trainer import StepReport, train
