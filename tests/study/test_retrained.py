@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import save_file
+from torch import Tensor
 
 from tests.pictures import planted_manifest
+from tristream.detectors.base import Embedder, build_detector
+from tristream.detectors.multistream.streams import Stream
 from tristream.errors import ConfigError, UsageError
 from tristream.evaluation.record import PictureSet
 from tristream.study.retrained import RESULT, RetrainedAblation, ablate_retrained, by_streams, of_streams
@@ -53,6 +58,38 @@ def test_each_subset_is_a_training_of_its_own_and_streams_share_the_auroc(tmp_pa
     assert ablate_retrained(tiny(tmp_path), pictures, out, reserved, device="cpu",
                             on_step=lambda streams, _: steps.append(streams)) == result  # fmt: skip
     assert len(steps) == trained, "nothing is trained again"
+
+
+def test_frozen_streams_see_each_training_picture_once_for_all_subsets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted_manifest(tmp_path, {"train": 16, "validation": 8, "test": 24}, strength=40)
+    seen: dict[str, int] = {"FrequencyStream": 0, "SemanticStream": 0}
+    embed = Stream.embedder
+
+    def counted(stream: Stream) -> Embedder:
+        embedder, name = embed(stream), type(stream).__name__
+
+        def run(pixels: Tensor) -> Tensor:
+            seen[name] += len(pixels) if pixels.shape[-1] == 48 else 0  # training crops; selection has its own size
+            return embedder.embed(pixels)
+
+        return replace(embedder, embed=run)
+
+    monkeypatch.setattr(Stream, "embedder", counted)
+    whole = tiny(tmp_path).detector
+    weights = {"weights": str(tmp_path / "pretrained.safetensors")}
+    save_file(
+        build_detector("multistream", {key: value for key, value in whole.items() if key != "name"}).state_dict(),
+        weights["weights"],
+    )
+    config = tiny(
+        tmp_path, input_size=48, objectives={"classification": 1}, embedded_copies=2,
+        detector={**whole, "options": {"frequency": weights, "semantic": weights}},
+        frozen=["streams.frequency.backbone", "streams.frequency.mask", "streams.semantic.backbone"],
+    )  # fmt: skip
+    ablate_retrained(config, PictureSet(tmp_path / "manifest.csv", "test"), tmp_path / "out", None, device="cpu")
+    assert seen == {"FrequencyStream": 2 * 16, "SemanticStream": 2 * 16}
 
 
 def test_a_subset_leaves_out_what_needs_the_missing_stream(tmp_path: Path) -> None:

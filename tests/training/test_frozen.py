@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from tristream.errors import ConfigError
 from tristream.runtime.torch_session import TorchSession
 from tristream.training.averaging import AveragedWeights
 from tristream.training.config import TrainConfig
-from tristream.training.frozen import ProbeSession, weights_digest
+from tristream.training.frozen import ProbeSession, digest_of
 from tristream.training.trainer import train
 
 
@@ -57,8 +58,8 @@ def test_the_tower_runs_once_per_picture_and_copy(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[int] = []
-    embed = UnivFD.embed
-    monkeypatch.setattr(UnivFD, "embed", lambda self, pixels: (seen.append(len(pixels)), embed(self, pixels))[1])
+    embed = UnivFD._embed
+    monkeypatch.setattr(UnivFD, "_embed", lambda self, pixels: (seen.append(len(pixels)), embed(self, pixels))[1])
     with caplog.at_level(logging.INFO, "tristream"):
         train(tiny(pictures, epochs=6), tmp_path / "run")
     assert sum(seen) == 3 * 32 + 10, "three copies of 32 training pictures, 10 selection pictures once"
@@ -79,20 +80,29 @@ def test_embeddings_of_other_views_or_weights_are_not_taken(
     (tmp_path / "other").mkdir()
     kept = tmp_path / "other" / "embeddings"
     (tmp_path / "first" / "embeddings").rename(kept)
-    before = load_file(kept / "copy-0.safetensors")["embeddings"]
+    before = load_file(kept / "clip-copy-0.safetensors")["embeddings"]
     train(tiny(pictures, epochs=1, embedded_copies=1, **change), tmp_path / "other")
-    assert not torch.equal(load_file(kept / "copy-0.safetensors")["embeddings"], before)
+    assert not torch.equal(load_file(kept / "clip-copy-0.safetensors")["embeddings"], before)
 
 
-def test_weights_digest_sees_the_frozen_part_alone() -> None:
-    detector = small_detector("univfd")
-    digest = weights_digest(detector)
+def test_an_embedders_digest_sees_its_weights_and_options_and_nothing_else() -> None:
+    detector = small_detector("multistream")
+
+    def digests() -> list[str]:
+        return [digest_of(detector.embedders()[name]) for name in ("frequency", "semantic")]
+
+    before = digests()
     with torch.no_grad():
-        detector.classifier.weight.add_(1)
-    assert weights_digest(detector) == digest
+        detector.fusion.classifier[2].weight.add_(1)
+        detector.streams["frequency"].project.weight.add_(1)
+    assert digests() == before
     with torch.no_grad():
-        detector.tower.norm.weight[0] += 1e-3
-    assert weights_digest(detector) != digest
+        detector.streams["frequency"].mask.component[0, 0, 0] += 1e-3
+    changed = digests()
+    assert changed[0] != before[0]
+    assert changed[1] == before[1]
+    semantic = detector.embedders()["semantic"]
+    assert digest_of(dataclasses.replace(semantic, options="others")) != before[1]
 
 
 KILLED_RUN = """

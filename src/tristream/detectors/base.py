@@ -6,7 +6,7 @@ Contract, tested for the whole registry: in eval mode the logit of a picture doe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -70,25 +70,42 @@ class Detector(nn.Module, ABC):
         raise ValueError(f"{type(self).__name__} has no streams to mask")
 
 
-class Probe(Detector):
-    """A detector in two parts: one embeds pixels, one sees nothing else. What a frozen first part makes can be kept."""
+@dataclass(frozen=True)
+class Embedder:
+    """What makes one part of a probe's embedding."""
 
-    @abstractmethod
-    def embed(self, pixels: Tensor) -> Tensor:
-        """The first part. pixels: as in `forward`. Returns f32[B, E]."""
-
-    @abstractmethod
-    def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
-        """The second part. embedding: f32[B, E], of `embed`; stream_mask: as in `forward`."""
-
-    @abstractmethod
-    def embedders(self) -> Iterable[nn.Module]:
-        """The modules that `embed` runs."""
+    embed: Callable[[Tensor], Tensor]
+    """Pixels as in `Detector.forward` to [B, E]."""
+    modules: tuple[nn.Module, ...]
+    """Those that it runs."""
+    options: str
+    """In words, all that decides its result apart from the weights of `modules`."""
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the first part does not learn."""
-        return not any(p.requires_grad for module in self.embedders() for p in module.parameters())
+        """Whether it does not learn."""
+        return not any(p.requires_grad for module in self.modules for p in module.parameters())
+
+
+class Probe(Detector):
+    """A detector in two steps: one embeds pixels, one sees nothing else. What a frozen first step makes can be kept."""
+
+    @abstractmethod
+    def embedders(self) -> Mapping[str, Embedder]:
+        """What embeds, by name, in the order of the embedding."""
+
+    @abstractmethod
+    def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
+        """The second step. embedding: f32[B, E], of `embed`; stream_mask: as in `forward`."""
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """The first step. pixels: as in `forward`. Returns f32[B, E], what the embedders find side by side."""
+        return torch.cat([embedder.embed(pixels).float() for embedder in self.embedders().values()], dim=-1)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the first step does not learn."""
+        return all(embedder.is_frozen for embedder in self.embedders().values())
 
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         return self.classify(self.embed(pixels), stream_mask)

@@ -15,7 +15,7 @@ configs/univfd.yaml does. Deviations: see `UnivFD.deviations`.
 from __future__ import annotations
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from tristream.detectors.backbones import (
@@ -25,7 +25,7 @@ from tristream.detectors.backbones import (
     output_features,
     settings_of,
 )
-from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Probe
+from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Embedder, Probe
 from tristream.detectors.pooled import linear_logit
 
 PAPER_TOWER = "vit_large_patch14_clip_quickgelu_224.openai"
@@ -50,6 +50,7 @@ class UnivFD(Probe):
 
     def __init__(self, config: UnivFDConfig, *, load_weights: bool = True) -> None:
         super().__init__()
+        self._config = config
         weights = config.weights if load_weights else "none"
         settings = settings_of(config.backbone)
         projected = config.embedding or settings.num_classes  # timm's word for it; 0 for a tower without projection
@@ -67,15 +68,14 @@ class UnivFD(Probe):
         self.tower.eval()
         return self
 
-    def embed(self, pixels: Tensor) -> Tensor:
-        """The frozen image embedding. pixels: f32[B, 3, H, W] in [0, 1]. Returns f32[B, embedding]."""
+    def embedders(self) -> dict[str, Embedder]:
+        return {"clip": Embedder(self._embed, (self.tower,), repr(self._config))}
+
+    def _embed(self, pixels: Tensor) -> Tensor:
         if pixels.shape[-1] != self.image_size or pixels.shape[-2] != self.image_size:
             pixels = F.interpolate(pixels, self.image_size, mode="bicubic", antialias=True).clamp(0, 1)
         embedding: Tensor = self.tower(self.normalise(pixels))
-        return embedding.float()
-
-    def embedders(self) -> tuple[nn.Module, ...]:
-        return (self.tower,)
+        return embedding
 
     def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         """One logit of f32[B, embedding]."""

@@ -55,10 +55,10 @@ def ablate_retrained(
     """Train, calibrate and evaluate each subset of the config's streams, the smaller ones first.
 
     Into `out`/<streams>: run/ (as `train`), detector.safetensors (calibrated), evaluation/ (as `evaluate`). What is
-    finished is kept, and a killed run goes on. calibration: as in `evaluation.ablation.ablate`; None leaves the
-    thresholds out. precision: of the evaluation. seed: of the bootstrap. Loss terms that need a stream which is left
-    out are left out. Raises UsageError for a config of another detector, and what `train` and `evaluate_checkpoint`
-    raise.
+    finished is kept, and a killed run goes on; what frozen streams make of the pictures is shared (`out`/embeddings).
+    calibration: as in `evaluation.ablation.ablate`; None leaves the thresholds out. precision: of the evaluation. seed:
+    of the bootstrap. Loss terms that need a stream which is left out are left out. Raises UsageError for a config of
+    another detector, and what `train` and `evaluate_checkpoint` raise.
     """
     if config.detector.get("name", "multistream") != "multistream" or config.init_from is not None:
         raise UsageError("retraining without a stream needs a config of a new multistream detector, without init_from")
@@ -71,7 +71,10 @@ def ablate_retrained(
             if on_step:
                 on_step(name, step)
 
-        best = train(of_streams(config, streams), folder / "run", resume=True, on_step=report, command=command)
+        best = train(
+            of_streams(config, streams), folder / "run", resume=True, embeddings=out / "embeddings", on_step=report,
+            command=command,
+        )  # fmt: skip
         checkpoint = _calibrated(best, folder / "detector.safetensors", calibration, device, progress)
         evaluate_checkpoint(
             checkpoint, pictures, None, folder / "evaluation", device=device, precision=precision, seed=seed,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tristream.data.dataset import PictureDataset, View, collate
 from tristream.data.manifest import Manifest
 from tristream.detectors.backbones import read_safetensors
-from tristream.detectors.base import Probe
+from tristream.detectors.base import Embedder, Probe
 from tristream.detectors.checkpoint import write_safetensors
 from tristream.runtime.session import Float32, Scores
 from tristream.runtime.torch_session import TorchSession, scores_of
@@ -37,18 +37,17 @@ _KEY = "key"
 
 @dataclass(frozen=True)
 class FrozenNetwork:
-    """What embeds, on which device, in which precision."""
+    """What embeds, on which device, in which precision. Its embedders are frozen and in eval mode."""
 
-    embed: Callable[[Tensor], Tensor]
-    """f32[B, 3, H, W] in [0, 1] to f32[B, E], without gradients."""
+    embedders: Mapping[str, Embedder]
     device: torch.device
     autocast: Callable[[], AbstractContextManager[object]]
 
 
 def kept_embeddings(
-    cache: Path,
+    folder: Path,
     key: str,
-    network: Callable[[], FrozenNetwork],
+    network: FrozenNetwork,
     manifest: Manifest,
     view: View,
     *,
@@ -56,28 +55,36 @@ def kept_embeddings(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Embedding of what `view` makes of each picture in epoch `copy`, from `cache` where it holds just that.
+    """Embedding of what `view` makes of each picture in epoch `copy`; each embedder has a file of its own in `folder`.
 
-    key: all that decides the embeddings, apart from the pictures; network: called where they have to be computed. They
-    are rounded to half precision, also on first use, so that a resumed run sees the same. Returns f32[N, E].
+    A file that holds just that is read; the others are made in one pass over the pictures. key: all that decides the
+    embeddings, apart from the pictures and the embedders. They are rounded to half precision, also on first use, so
+    that a resumed run sees the same. Returns f32[N, E].
     """
     pictures: list[str] = manifest.table["sha256"].tolist()
-    key = hashlib.sha256("\n".join([key, str(copy), *pictures]).encode()).hexdigest()
-    if _key_of(cache) == key:
-        return read_safetensors(cache)["embeddings"]
-    frozen = network()
-    rows = [[(copy, row) for row in range(start, min(start + _BATCH, len(pictures)))]
-            for start in range(0, len(pictures), _BATCH)]  # fmt: skip
-    parts: list[Tensor] = []
-    dataset = PictureDataset(manifest, view)
-    for batch in DataLoader(dataset, batch_sampler=rows, collate_fn=collate, num_workers=workers):
-        with torch.inference_mode(), frozen.autocast():
-            parts.append(frozen.embed(batch.pixels.to(frozen.device)).half().cpu())
-        if progress:
-            progress(sum(map(len, parts)), len(pictures))
-    embeddings = torch.cat(parts)
-    write_safetensors(cache, {"embeddings": embeddings}, {_KEY: key})
-    return embeddings.float()
+    files = {name: folder / f"{name}-copy-{copy}.safetensors" for name in network.embedders}
+    keys = {
+        name: hashlib.sha256("\n".join([key, digest_of(embedder), str(copy), *pictures]).encode()).hexdigest()
+        for name, embedder in network.embedders.items()
+    }
+    missing = [name for name, file in files.items() if _key_of(file) != keys[name]]
+    if missing:
+        rows = [[(copy, row) for row in range(start, min(start + _BATCH, len(pictures)))]
+                for start in range(0, len(pictures), _BATCH)]  # fmt: skip
+        parts: dict[str, list[Tensor]] = {name: [] for name in missing}
+        batches = DataLoader(
+            PictureDataset(manifest, view), batch_sampler=rows, collate_fn=collate, num_workers=workers
+        )
+        for number, batch in enumerate(batches):
+            pixels = batch.pixels.to(network.device)
+            with torch.inference_mode(), network.autocast():
+                for name, found in parts.items():
+                    found.append(network.embedders[name].embed(pixels).half().cpu())
+            if progress:
+                progress(number * _BATCH + len(pixels), len(pictures))
+        for name, found in parts.items():
+            write_safetensors(files[name], {"embeddings": torch.cat(found)}, {_KEY: keys[name]})
+    return torch.cat([read_safetensors(file)["embeddings"].float() for file in files.values()], dim=-1)
 
 
 class EmbeddedPictures(Dataset[tuple[Float32, int, int]]):
@@ -98,7 +105,7 @@ class EmbeddedPictures(Dataset[tuple[Float32, int, int]]):
 def embedded_pictures(
     network: FrozenNetwork, folder: Path, key: str, manifest: Manifest, view: View, copies: int, workers: int
 ) -> EmbeddedPictures:
-    """So many augmented copies of each picture, embedded, a file for each in `folder`: a killed run loses one."""
+    """So many augmented copies of each picture, embedded, each kept in `folder`: a killed run loses one."""
     made = []
     for copy in range(copies):
 
@@ -106,10 +113,7 @@ def embedded_pictures(
             if done % (20 * _BATCH) == 0 or done == total:
                 log.info("%s: %d of %d", words, done, total)
 
-        cache = folder / f"copy-{copy}.safetensors"
-        made.append(
-            kept_embeddings(cache, key, lambda: network, manifest, view, copy=copy, workers=workers, progress=report)
-        )
+        made.append(kept_embeddings(folder, key, network, manifest, view, copy=copy, workers=workers, progress=report))
     return EmbeddedPictures(made, manifest.table["label"].tolist())
 
 
@@ -131,12 +135,11 @@ class ProbeSession(TorchSession):
             return scores_of(self._probe.classify(torch.stack([self._seen[key] for key in keys])))
 
 
-def weights_digest(module: nn.Module) -> str:
-    """SHA-256 (hex) of a module's frozen parameters and its buffers, names included."""
-    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        if name not in trained:
+def digest_of(embedder: Embedder) -> str:
+    """SHA-256 (hex) of its options, parameters and buffers, names included."""
+    digest = hashlib.sha256(embedder.options.encode())
+    for module in embedder.modules:
+        for name, tensor in sorted(module.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

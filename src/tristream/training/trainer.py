@@ -37,7 +37,7 @@ from tristream.runtime.torch_session import TorchSession
 from tristream.training.augment import Augmentation, sample_generator
 from tristream.training.averaging import AveragedWeights
 from tristream.training.config import TrainConfig
-from tristream.training.frozen import FrozenNetwork, ProbeSession, embedded_pictures, weights_digest
+from tristream.training.frozen import FrozenNetwork, ProbeSession, embedded_pictures
 from tristream.training.objectives import TrainingContext, build_objective, draw_stream_mask
 from tristream.training.optim import build_optimiser, set_learning_rate
 from tristream.training.run_directory import RunDirectory
@@ -66,19 +66,22 @@ def train(
     *,
     manifest: Manifest | None = None,
     resume: bool = False,
+    embeddings: Path | None = None,
     on_step: Callable[[StepReport], None] | None = None,
     command: str = "",
 ) -> Path:
     """Train and return the path of the chosen checkpoint, `run_dir`/checkpoints/best.safetensors.
 
-    manifest: pictures at hand, in place of the file that `config.data` names.
+    manifest: pictures at hand, in place of the file that `config.data` names. embeddings: folder for what frozen parts
+    make, in place of one in `run_dir`: runs that share it share what is the same.
     Writes config.yaml, environment.json, log.jsonl and checkpoints/{best,last,state}.safetensors. Raises ConfigError
     when `run_dir` holds a run and `resume` is not set, or is set with another config; ManifestError for unusable data.
     """
     directory = RunDirectory(run_dir)
     directory.check(config, resume)
     fabric = Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
-    run = _Run(config, Manifest.read(config.data) if manifest is None else manifest, directory, fabric)
+    pictures = Manifest.read(config.data) if manifest is None else manifest
+    run = _Run(config, pictures, directory, fabric, embeddings or directory.embeddings)
     directory.record(config, run.inputs(), command)
     if config.sample is not None:
         columns = ["sha256", "path", "label", "generator", "source"]
@@ -125,8 +128,10 @@ class TrainingModule(nn.Module):
 class _Run:
     """The parts of one run, built from its config."""
 
-    def __init__(self, config: TrainConfig, manifest: Manifest, directory: RunDirectory, fabric: Fabric) -> None:
-        self.config, self.directory, self.fabric = config, directory, fabric
+    def __init__(
+        self, config: TrainConfig, manifest: Manifest, directory: RunDirectory, fabric: Fabric, embeddings: Path
+    ) -> None:
+        self.config, self.directory, self.fabric, self._embeddings = config, directory, fabric, embeddings
         used = manifest.where(manifest.table["split"].isin([config.train_split, config.selection.split]))
         check_splits(used := used.with_file_columns(["sha256"]))
         rehearse([CONDITIONS[config.selection.condition]])
@@ -157,7 +162,7 @@ class _Run:
         scored = self.averaged.module
         keeps = isinstance(scored, Probe) and isinstance(detector, Probe) and detector.is_frozen
         self.session = ProbeSession(scored, fabric.device) if keeps else TorchSession(scored, fabric.device)
-        self._detector, self._digest = detector, weights_digest(detector) if is_embedded else ""
+        self._detector = detector
         if is_embedded and not (isinstance(detector, Probe) and detector.is_frozen):
             raise ConfigError(f"embedded_copies: {self.description.detector} embeds with what it trains; set it to 0")
         if is_embedded and teacher is not None:
@@ -173,10 +178,9 @@ class _Run:
         config, detector = self.config, self._detector
         if not (self.parts.is_embedded and isinstance(detector, Probe)):
             return PictureDataset(self.train_data, self._view())
-        network = FrozenNetwork(detector.eval().embed, self.fabric.device, self.fabric.autocast)
-        key = f"{self._digest} {self.description.config} {self._view()} {config.precision}"
-        folder, copies = self.directory.embeddings, config.embedded_copies
-        return embedded_pictures(network, folder, key, self.train_data, self._view(), copies, config.workers)
+        network = FrozenNetwork(detector.eval().embedders(), self.fabric.device, self.fabric.autocast)
+        key, copies = f"{self._view()} {config.precision}", config.embedded_copies
+        return embedded_pictures(network, self._embeddings, key, self.train_data, self._view(), copies, config.workers)
 
     def inputs(self) -> dict[str, str]:
         """A digest of everything that the run reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from tristream.detectors.backbones import initialisation_of, read_safetensors
-from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Probe
+from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Embedder, Probe
 from tristream.detectors.multistream.fusion import MLAFFusion
 from tristream.detectors.multistream.streams import STREAMS, Stream, StreamConfig
 from tristream.errors import CheckpointError
@@ -70,19 +70,13 @@ class MultiStreamDetector(Probe):
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         return self.fuse({name: stream(pixels) for name, stream in self.streams.items()}, stream_mask)
 
-    def embed(self, pixels: Tensor) -> Tensor:
-        """What the streams' backbones find, one after the other."""
-        return torch.cat([stream.embed(pixels).float() for stream in self._streams.values()], dim=-1)
+    def embedders(self) -> dict[str, Embedder]:
+        return {name: stream.embedder() for name, stream in self._streams.items()}
 
     def classify(self, embedding: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:
         parts = embedding.split([stream.embedding for stream in self._streams.values()], dim=-1)
         found = zip(self._streams.items(), parts, strict=True)
         return self.fuse({name: stream.conclude(part) for (name, stream), part in found}, stream_mask)
-
-    def embedders(self) -> Iterator[nn.Module]:
-        for stream in self._streams.values():
-            learns_late = (stream.standardise, stream.project)
-            yield from (module for module in stream.children() if module not in learns_late)
 
     @property
     def _streams(self) -> dict[str, Stream]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tristream.config import StrictModel
 from tristream.detectors.backbones import create_backbone, normalisation_of, output_features
+from tristream.detectors.base import Embedder
 from tristream.detectors.low_rank import Reduction
 from tristream.detectors.multistream.spectral import SpectralMask
 from tristream.errors import ConfigError
@@ -48,6 +49,7 @@ class Stream(nn.Module):
 
     def __init__(self, config: StreamConfig, image_size: int, weights: str) -> None:
         super().__init__()
+        self._options = f"{config!r} {image_size}"
         name = config.backbone or self.default_backbone
         self.features = config.features or self.default_features
         self.backbone = create_backbone(name, weights, image_size=image_size, reduction=config.reduction)
@@ -70,6 +72,11 @@ class Stream(nn.Module):
     def embed(self, pixels: Tensor) -> Tensor:
         """What the backbone finds, pooled over the picture. pixels: as in `forward`. Returns [B, E]."""
         return self._find(self.normalise(pixels))
+
+    def embedder(self) -> Embedder:
+        """`embed`, and what it runs: all but what `conclude` does."""
+        modules = tuple(m for m in self.children() if m not in (self.standardise, self.project))
+        return Embedder(self.embed, modules, f"{type(self).__name__} {self._options}")
 
     def conclude(self, embedding: Tensor) -> Tensor:
         """The features, f32[B, F], of what `embed` returned."""
