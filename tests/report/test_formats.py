@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tests.report.planted import HOSTILE, MASKED, PERTURBED, plant_run
 from tristream.evaluation.run_folder import find_runs
+from tristream.report.charts import Axis, Series, line_chart
 from tristream.report.contents import MEASURES
 from tristream.report.report import FORMATS, make_report
 
@@ -81,3 +83,12 @@ def test_the_page_is_whole_needs_nothing_and_escapes_names(tmp_path: Path) -> No
     assert all(a.get("scope") in ("col", "row") for t, a in page.tags if t == "th")
     assert tags.count("caption") == tags.count("table")
     assert all(a.get("role") == "img" and a.get("aria-label") for t, a in page.tags if t == "svg")
+
+
+def test_a_chart_alone_is_an_svg_file_that_brings_its_colours() -> None:
+    series = [Series(HOSTILE, lines=[[(0.0, 0.2), (1.0, 0.9)]], dots=[(0.5, 0.5, 4.0)])]
+    file = line_chart(HOSTILE, Axis("a < b"), Axis("y"), series, diagonal=True).file
+    drawing = ElementTree.fromstring(file)
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    assert {"style", "title", "circle"} <= {element.tag.rpartition("}")[2] for element in drawing}
+    assert "var(" not in file

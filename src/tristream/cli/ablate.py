@@ -67,7 +67,7 @@ def ablate(
         from tristream.evaluation.ablation import ablate as ablate_masked
         from tristream.evaluation.record import PictureSet, open_detector
         from tristream.evaluation.text import ablation_table, shares_table
-        from tristream.study.retrained import ablate_retrained, by_streams
+        from tristream.study.retrained import ablate_retrained, by_streams, checkpoint_in
         from tristream.training.config import TrainConfig
         from tristream.training.trainer import StepReport
 
@@ -93,10 +93,7 @@ def ablate(
             rows = by_streams(out / "retrained", result, view)
             console.print(ablation_table(f"retrained with these streams only, {view}", rows))
             console.print(shares_table(f"retrained, {view}", shares))
-        if checkpoint is None:
-            whole = out / "retrained" / max(result.folders, key=lambda name: name.count("+"))
-            checkpoint = next(p for p in (whole / "detector.safetensors", whole / "run/checkpoints/best.safetensors")
-                              if p.is_file())  # fmt: skip
+        checkpoint = checkpoint or checkpoint_in(out / "retrained" / result.whole)
     opened = open_detector(checkpoint, device, precision)
     with progress_bar("masking") as show:
         summary = ablate_masked(opened, pictures, out / "masked", reserved, seed=seed, progress=show, command=command)

@@ -13,6 +13,14 @@ Point = tuple[float, float]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 """Told apart by colour-blind readers, on white and on black (the first six: Okabe & Ito 2008)."""
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
+STYLE = """
+.chart { font: 12px system-ui, sans-serif } .chart text { fill: var(--ink) }
+.chart .axis { fill: none; stroke: var(--ink) } .chart .grid { stroke: var(--grid) }
+.chart .guide { stroke: var(--ink); stroke-dasharray: 4 4; opacity: .6; fill: none }
+.chart .interval { stroke: var(--ink); stroke-width: 1.5 }
+"""
+"""What a page that shows charts needs; it sets --ink and --grid."""
+_ON_WHITE = {"var(--ink)": "#222", "var(--grid)": "#ddd"}
 WIDTH = 520
 LEFT, RIGHT, TOP, HEIGHT_PX = 62, 504, 14, 270
 LEGEND_PX, BAR_PX, NAME_PX = 18, 9, 170
@@ -62,6 +70,17 @@ class Plot:
 
     title: str
     svg: str
+    """For a page with STYLE."""
+
+    @property
+    def file(self) -> str:
+        """The chart as an SVG file of its own, on white."""
+        style = STYLE
+        for variable, colour in _ON_WHITE.items():
+            style = style.replace(variable, colour)
+        opening, rest = self.svg.split("\n", 1)
+        opening = opening.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"')
+        return f'{opening}\n<style>{style}</style>\n<rect width="100%" height="100%" fill="white"/>\n{rest}'
 
 
 def axis_upto(title: str, largest: float) -> Axis:

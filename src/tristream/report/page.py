@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from tristream.report.charts import Plot
+from tristream.report.charts import STYLE, Plot
 from tristream.report.table import Table, Text, lay_out, one_line
 
 _STYLE = """
@@ -21,10 +21,7 @@ thead th { vertical-align: bottom } tbody th { font-weight: 400 }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .notes, details { font-size: .85rem } .notes p { margin: .1rem 0 } code { overflow-wrap: anywhere }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5rem } figure { margin: 0 } figcaption { font-weight: 600 }
-.chart { max-width: 100%; height: auto; font: 12px system-ui, sans-serif } .chart text { fill: var(--ink) }
-.chart .axis { fill: none; stroke: var(--ink) } .chart .grid { stroke: var(--grid) }
-.chart .guide { stroke: var(--ink); stroke-dasharray: 4 4; opacity: .6; fill: none }
-.chart .interval { stroke: var(--ink); stroke-width: 1.5 }
+.chart { max-width: 100%; height: auto }
 """
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -43,7 +40,7 @@ def html_page(title: str, introduction: str, sections: Sequence[Section]) -> str
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{_text(title)}</title><style>{_STYLE}</style>"
+        f"<title>{_text(title)}</title><style>{_STYLE}{STYLE}</style>"
     )
     contents = "".join(
         f'<li><a href="#section-{number}">{_text(section.title)}</a></li>' for number, section in enumerate(sections)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from tristream.errors import UndefinedMetricError
-from tristream.evaluation.figures import Stored
+from tristream.evaluation.figures import Pictures, Stored
 from tristream.evaluation.run_folder import Run
 from tristream.metrics import selective
 from tristream.metrics.binary import checked_classes
@@ -60,40 +61,55 @@ def reliability(pictures: ResultSet, view: str) -> Plot | None:
     series = []
     for entry in pictures.entries:
         for run in entry.runs_of(view)[:1]:
-            scored = run.pictures[view].scored
             try:
-                found = selective.reliability(
-                    np.ones((1, len(scored))), scored.probability(), scored.label_N, bins=BINS
-                )
+                dots = reliability_dots(run.pictures[view].scored)
             except UndefinedMetricError:
                 continue
-            columns = zip(found.probability_RB[0], found.fake_RB[0], found.mass_RB[0], strict=True)
-            dots = [(float(p), float(share), 2 + 14 * float(mass) ** 0.5) for p, share, mass in columns if mass > 0]
             name = entry.name if len(entry.checkpoints) == 1 else f"{entry.name}, checkpoint {run.checkpoint}"
             series.append(Series(name, lines=[[(x, y) for x, y, _ in dots]], dots=dots))
     title = f"Reliability at even odds, {view_name(view)}"
     return line_chart(title, Axis("P(fake)"), Axis("share of fakes"), series, diagonal=True) if series else None
 
 
+def reliability_dots(scored: Pictures, kept_N: npt.NDArray[np.bool_] | None = None) -> list[tuple[float, float, float]]:
+    """Per bin the mean P(fake), the share of fakes at even odds and a radius, its square by the share of pictures.
+
+    kept_N: the pictures that take part, all by default. Raises UndefinedMetricError without a probability or a class.
+    """
+    found = selective.reliability(np.ones((1, len(scored))), scored.probability(), scored.label_N, kept_N, bins=BINS)
+    columns = zip(found.probability_RB[0], found.fake_RB[0], found.mass_RB[0], strict=True)
+    return [(float(p), float(share), 2 + 14 * float(mass) ** 0.5) for p, share, mass in columns if mass > 0]
+
+
 def risk_coverage(pictures: ResultSet, view: str) -> Plot | None:
     """Error among the most confident pictures over the share that they are."""
 
     def curve(run: Run) -> list[Point]:
-        summary, scored = run.summary, run.pictures[view].scored
+        summary = run.summary
         stored = Stored(summary.balanced_accuracy_threshold, summary.verdict_thresholds, summary.distance_limit)
-        confidence_N = selective.confidence(scored.logit_N, stored.balanced(), stored.far(scored))
-        coverage_K, error_K = selective.RiskCoverage(
-            scored.logit_N, scored.label_N, stored.balanced(), confidence_N
-        ).curve()
-        shown = np.unique(np.searchsorted(coverage_K, np.linspace(_LEAST_COVERAGE, 1, 197) - 1e-9))
-        return [(float(coverage_K[k]), float(error_K[k])) for k in shown]
+        return risk_curve(run.pictures[view].scored, stored)
 
     series = list(_lines(pictures, view, curve, lambda entry: entry.name))
-    if not series:
-        return None
-    largest = max(y for one in series for line in one.lines for _, y in line)
-    x, y = Axis("share of pictures that are answered"), axis_upto("error among the answers", largest)
-    return line_chart(f"Risk and coverage, {view_name(view)}", x, y, series)
+    return risk_chart(f"Risk and coverage, {view_name(view)}", series) if series else None
+
+
+def risk_curve(scored: Pictures, stored: Stored) -> list[Point]:
+    """Coverage and the error among the answers, the least confident and the far pictures given up first."""
+    confidence_N = selective.confidence(scored.logit_N, stored.balanced(), stored.far(scored))
+    curve = selective.RiskCoverage(scored.logit_N, scored.label_N, stored.balanced(), confidence_N)
+    coverage_K, error_K = curve.curve()
+    shown = np.unique(np.searchsorted(coverage_K, np.linspace(_LEAST_COVERAGE, 1, 197) - 1e-9))
+    return [(float(coverage_K[k]), float(error_K[k])) for k in shown]
+
+
+def risk_chart(title: str, series: list[Series]) -> Plot:
+    """Such curves over their axes."""
+    points = [point for one in series for line in (*one.lines, one.dots) for point in line]
+    x, y = (
+        Axis("share of pictures that are answered"),
+        axis_upto("error among the answers", max(point[1] for point in points)),
+    )
+    return line_chart(title, x, y, series)
 
 
 def _lines(

@@ -25,6 +25,7 @@ from tristream.training.trainer import StepReport, train
 log = logging.getLogger(__name__)
 
 RESULT = "retrained.json"
+CALIBRATED = "detector.safetensors"
 
 
 class RetrainedAblation(StrictModel):
@@ -37,6 +38,11 @@ class RetrainedAblation(StrictModel):
     stream_shares: dict[str, dict[str, Figure]]
     """By condition: the Shapley value of each stream in the AUROC. The intervals are over pictures, not over training
     seeds."""
+
+    @property
+    def whole(self) -> str:
+        """The streams of the one that has all."""
+        return max(self.folders, key=lambda name: name.count("+"))
 
 
 def ablate_retrained(
@@ -71,13 +77,13 @@ def ablate_retrained(
             if on_step:
                 on_step(name, step)
 
-        best = train(
+        train(
             of_streams(config, streams), folder / "run", resume=True, embeddings=out / "embeddings", on_step=report,
             command=command,
         )  # fmt: skip
-        checkpoint = _calibrated(best, folder / "detector.safetensors", calibration, device, progress)
+        _calibrate(folder, calibration, device, progress)
         evaluate_checkpoint(
-            checkpoint, pictures, None, folder / "evaluation", device=device, precision=precision, seed=seed,
+            checkpoint_in(folder), pictures, None, folder / "evaluation", device=device, precision=precision, seed=seed,
             progress=progress, command=command,
         )  # fmt: skip
         folders[name] = f"{name}/evaluation"
@@ -118,22 +124,25 @@ def _is_of(name: str, term: ObjectiveConfig, streams: tuple[str, ...]) -> bool:
     return name != "distillation" or term.options.get("stream", "semantic") in streams
 
 
-def _calibrated(
-    best: Path, output: Path, calibration: PictureSet | None, device: str, progress: Progress | None
-) -> Path:
+def _calibrate(folder: Path, calibration: PictureSet | None, device: str, progress: Progress | None) -> None:
     if calibration is None or calibration.split is None:
-        return best
+        return
+    best, output = folder / "run/checkpoints/best.safetensors", folder / CALIBRATED
     claim(output.with_suffix(".json"), {**calibration.record(), "manifest_digest": calibration.read().digest()})
     if output.is_file():
-        return output
+        return
     try:
         calibrate_checkpoint(
             best, calibration.data, calibration.split, output, domain=None, device=device, progress=progress
         )
     except (UsageError, UndefinedMetricError) as error:  # its fakes do not score above its reals
         log.warning("%s has no thresholds: %s", best, error)
-        return best
-    return output
+
+
+def checkpoint_in(folder: Path) -> Path:
+    """What was trained in the folder of a subset: calibrated where that was possible."""
+    calibrated = folder / CALIBRATED
+    return calibrated if calibrated.is_file() else folder / "run/checkpoints/best.safetensors"
 
 
 def summary_of(out: Path, folder: str) -> Summary:
