@@ -106,6 +106,20 @@ def test_fakes_are_encoded_like_a_real_of_the_set_and_reals_are_left_alone(manif
         condition.apply(photo(), CONTEXT)
 
 
+def test_which_real_a_fake_is_encoded_like_does_not_depend_on_the_order_of_the_rows(tmp_path: Path) -> None:
+    for side in range(33, 63, 2):
+        Image.fromarray(np.resize(photo(side), (side, side, 3))).save(tmp_path / f"{side}.jpg")
+    Image.fromarray(photo()).save(tmp_path / "fake.png")
+    rows = ["fake.png,1", *(f"{side}.jpg,0" for side in range(33, 63, 2))]
+    shapes = []
+    for order in (rows, rows[::-1]):
+        (tmp_path / "index.csv").write_text("\n".join(["path,label", *order, ""]))
+        manifest = Manifest.read(tmp_path / "index.csv").with_file_columns(["sha256"])
+        (fake,) = (context for context in contexts_of(manifest) if context.label)
+        shapes.append(CONDITIONS["fakes_like_reals"].apply(photo(), fake).shape)
+    assert shapes[0] == shapes[1]
+
+
 def test_subsets_of_the_streams_are_conditions() -> None:
     assert [len(s) for s in subsets(("a", "b", "c"))] == [1, 1, 1, 2, 2, 2, 3]
     condition = CONDITIONS["masked-spatial+semantic"]

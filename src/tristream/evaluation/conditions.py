@@ -34,7 +34,7 @@ class PictureContext:
     """0 real, 1 fake. A condition that looks at it is a diagnosis, not a way of delivery."""
     seed: int = 0
     reals: tuple[Path, ...] = ()
-    """The files of the set's real pictures."""
+    """The files of the set's real pictures, in the order of their ids: that of the manifest's rows plays no role."""
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator that depends on seed, purpose and picture alone."""
@@ -45,8 +45,9 @@ class PictureContext:
 def contexts_of(manifest: Manifest, seed: int = 0) -> list[PictureContext]:
     """One per row. Without its sha256 column a picture is known by its path."""
     table = manifest.table
-    reals = tuple(manifest.root / path for path in table["path"][table["label"] == 0])
     ids = table["sha256"].where(table["sha256"] != "", table["path"])
+    is_real = table["label"] == 0
+    reals = tuple(manifest.root / path for _, path in sorted(zip(ids[is_real], table["path"][is_real], strict=True)))
     return [PictureContext(str(i), int(label), seed, reals) for i, label in zip(ids, table["label"], strict=True)]
 
 
@@ -155,7 +156,7 @@ for _view in (
     Condition(
         "fakes_like_reals",
         "a diagnosis, for it looks at the label: reals as delivered; each fake shrunk to the shorter side, and encoded "
-        "with the JPEG tables and subsampling, of a real picture drawn from the set",
+        "with the JPEG tables and subsampling, of a real picture drawn from the set in the order of their SHA-256",
         _fake_like_a_real,
     ),
     Condition(

@@ -121,12 +121,13 @@ def _conditions(record: Any, run: Path) -> list[Condition]:
     found = []
     for name, facts in record["conditions"].items():
         streams = facts.get("streams") if isinstance(facts, dict) else None
-        if streams:
-            found.append(masked(tuple(streams)))
-        elif name in CONDITIONS:
-            found.append(CONDITIONS[name])
-        else:
+        if not streams and name not in CONDITIONS:
             raise UsageError(f"{run}: the condition {name} cannot be made again from its record")
+        condition = masked(tuple(streams)) if streams else CONDITIONS[name]
+        described = facts["description"] if isinstance(facts, dict) else facts
+        if described != condition.description:
+            raise UsageError(f"{run}: this release makes the condition {name} otherwise than its record: {described}")
+        found.append(condition)
     return found
 
 
