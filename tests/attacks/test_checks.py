@@ -49,7 +49,8 @@ def test_a_sound_run_passes_every_check() -> None:
 @pytest.mark.parametrize(
     ("faulty", "words"),
     [
-        (run(noise=18), "pgd-8 is not weaker than noise of equal norm"),
+        (run(noise=18), "pgd-8 is stronger than noise of equal norm"),
+        (run(strong=1, noise=1), "pgd-8 is stronger than noise of equal norm"),
         ({"cw": planted(0), "cw_shuffled": planted(0)}, "cw is stronger than noise of equal norm"),
         ({"cw": planted(9), "cw_unrounded": planted(4), "cw_shuffled": planted(0)}, "cw-unrounded is stronger"),
         (run(weak=18), "pgd-8 is not weaker than pgd-2"),
@@ -57,8 +58,8 @@ def test_a_sound_run_passes_every_check() -> None:
         (run() | {"pgd_8": planted(12, 9 / 255)}, "pgd-8 changes no pixel by more than 8 grey levels"),
     ],
     ids=[
-        "noise is stronger", "nothing is done", "next to nothing is done before rounding", "a larger epsilon is weaker",
-        "unbounded and not almost always", "out of the budget",
+        "noise is stronger", "noise does as much", "nothing is done", "next to nothing is done before rounding",
+        "a larger epsilon is weaker", "unbounded and not almost always", "out of the budget",
     ],
 )  # fmt: skip
 def test_a_fault_fails_its_check(faulty: dict[str, Pictures], words: str) -> None:

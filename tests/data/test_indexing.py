@@ -16,6 +16,7 @@ from tristream.data import indexing
 from tristream.data.indexing import merge_copies, read_files
 from tristream.data.manifest import Manifest
 from tristream.data.readers import recognise
+from tristream.data.readers.reader import Recognised
 from tristream.errors import ManifestError
 
 
@@ -99,3 +100,22 @@ def test_memory_does_not_grow_with_the_files(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 60e6, "120 MB of files, of which a few per thread are in memory at once"
+
+
+def test_a_list_with_facts_of_its_own_is_measured_anew_and_a_file_of_another_hash_is_told(
+    paint: Any, tmp_path: Path
+) -> None:
+    """As the manifest of `data frames`, or one that is indexed again."""
+    for name in ("a", "b"):
+        paint(f"{name}.png")
+    made = recognise_list(tmp_path, "a.png,0,,7\nb.png,1,,7\n")
+    hashes = made.manifest.table["sha256"].tolist()
+    assert made.manifest.table["width"].astype(int).tolist() != [7, 7]
+    again = recognise_list(tmp_path, f"a.png,0,{hashes[0]},7\nb.png,1,{'0' * 64},7\n")
+    assert again.manifest.table["path"].tolist() == ["a.png"]
+    assert again.unreadable == {"b.png": "its SHA-256 is not the one that is listed"}
+
+
+def recognise_list(folder: Path, rows: str) -> Recognised:
+    (folder / "list.csv").write_text(f"path,label,sha256,width\n{rows}")
+    return recognise(folder / "list.csv")

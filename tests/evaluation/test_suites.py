@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
 
+from tests.clips import grey, write_clip
 from tests.conftest import BrightnessSession
 from tests.data import miniatures
 from tests.planted import planted_metadata
+from tristream.data.frames import FrameRecipe, make_frames, videos_of
 from tristream.data.readers import recognise
 from tristream.errors import ConfigError, UsageError
 from tristream.evaluation import suites
+from tristream.evaluation.figures import Figure
 from tristream.evaluation.record import Opened
 from tristream.evaluation.suites import MEAN, MEASURES, SUITES, SuiteResult, by_video, run_suite
 from tristream.evaluation.text import suite_table
@@ -102,11 +107,38 @@ def test_frames_and_videos_have_cells_and_absent_sets_have_reasons(opened: Opene
     absent = found["FaceForensics++ c40", "picture", "all"]
     assert absent.run is None
     assert absent.figures["auroc"].value is None
-    assert absent.figures["auroc"].reason.startswith("no ffpp-c40.parquet; make it with: tristream data index")
+    assert absent.figures["auroc"].reason.startswith(
+        f"{tmp_path / 'ffpp-c40.parquet'} is no file; make it with: tristream data index"
+    )
     assert "names videos" in found["Celeb-DF-v2", "picture", "all"].figures["auroc"].reason
     table = suite_table(result)
     assert next(iter(table.columns[7].cells)) == "—"
-    assert "no ffpp-c40.parquet" in str(table.caption)
+    assert "ffpp-c40.parquet is no file" in str(table.caption)
+
+
+def test_celeb_df_is_scored_by_frame_and_by_video_after_the_commands_that_its_cell_names(
+    opened: Opened, tmp_path: Path
+) -> None:
+    root = tmp_path / "Celeb-DF-v2"
+    clips = {
+        "YouTube-real/00170.mp4": (40, 60, 200),
+        "Celeb-real/id1_0007.mp4": (30, 50, 70),
+        "Celeb-synthesis/id1_id0_0007.mp4": (60, 80, 210),
+        "Celeb-synthesis/id1_id3_0007.mp4": (20, 30, 40),
+    }
+    for name, shades in clips.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_clip(root / name, grey(*shades))
+    made = make_frames(videos_of(root, allow_missing=True), tmp_path / "celebdf-frames", FrameRecipe(count=3))
+    assert len(made.manifest) == 12
+    recognise(tmp_path / "celebdf-frames/manifest.csv").manifest.write(tmp_path / "celebdf.parquet")
+    result = run_suite("cross-dataset", [opened], tmp_path, tmp_path / "out", resamples=20)
+    cells = {c.unit: c for c in result.cells if c.set == "Celeb-DF-v2" and c.part == "all"}
+    assert {unit: (c.n_real, c.n_fake) for unit, c in cells.items()} == {"frame": (6, 6), "video": (2, 2)}
+    scored = pd.read_parquet(tmp_path / "out" / cells["frame"].run / "predictions.parquet")
+    assert cells["frame"].figures["auroc"].value == roc_auc_score(scored["label"], scored["logit"])
+    videos = scored.assign(output=expit(scored["logit"])).groupby("video")[["label", "output"]].mean()
+    assert cells["video"].figures["auroc"].value == roc_auc_score(videos["label"], videos["output"])
 
 
 def test_a_video_is_the_mean_of_the_frames_that_could_be_scored() -> None:
@@ -119,11 +151,11 @@ def test_a_video_is_the_mean_of_the_frames_that_could_be_scored() -> None:
     })  # fmt: skip
     videos = by_video(table).set_index("id")
     assert videos.loc["r", "probability"] == pytest.approx(0.6)
-    assert videos.loc["r", "logit"] == pytest.approx(np.log(0.6 / 0.4)), "of the mean probability, not the mean logit"
-    assert videos.loc["f", "logit"] == pytest.approx(np.log(9))
-    raw = by_video(table.assign(probability=np.nan)).set_index("id")
     mean = (1 / (1 + np.exp(1)) + 1 / (1 + np.exp(-9))) / 2
-    assert raw.loc["r", "logit"] == pytest.approx(np.log(mean / (1 - mean))), "the sigmoid of the raw output"
+    assert videos.loc["r", "logit"] == pytest.approx(np.log(mean / (1 - mean))), "of raw outputs, not the mean logit"
+    assert videos.loc["f", "logit"] == pytest.approx(5.0)
+    raw = by_video(table.assign(probability=np.nan)).set_index("id")
+    assert raw.loc["r", "logit"] == videos.loc["r", "logit"], "calibration plays no part"
     assert np.isnan(raw.loc["r", "probability"])
     assert videos.loc["h", "error"] == "no frame of it could be scored"
     assert videos["label"].to_dict() == {"r": 0, "f": 1, "h": 1}
@@ -152,6 +184,13 @@ def test_every_generator_counts_alike_in_the_mean_and_its_interval_is_over_gener
     assert cells["g5"].figures["oracle_accuracy"].value >= cells["g5"].figures["accuracy_at_zero"].value
 
 
+def test_a_mean_that_one_generator_cannot_have_names_it() -> None:
+    part = np.ones(2, np.bool_)
+    found = {"a": {"auroc": Figure(value=0.5, reason="no interval: few")}, "b": {"auroc": Figure(reason="no reals")}}
+    mean = suites._mean("auroc", None, {"a": part, "b": part}, found, resamples=20, seed=0)  # type: ignore[arg-type]
+    assert (mean.value, mean.reason) == (None, "b: no reals")
+
+
 def test_a_detector_cannot_choose_where_its_runs_lie(tmp_path: Path) -> None:
     mini = miniatures.folder(tmp_path / "photos")
     manifest = recognise(mini.root).manifest
@@ -172,7 +211,7 @@ def test_in_distribution_takes_the_manifest_itself(opened: Opened, tmp_path: Pat
 
 
 def test_a_suite_without_any_data_and_an_unknown_suite_are_told(opened: Opened, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no genimage\.parquet; make it with: tristream data index GenImage"):
+    with pytest.raises(UsageError, match=r"genimage\.parquet is no file; make it with: tristream data index GenImage"):
         run_suite("cross-generator", [opened], tmp_path, tmp_path / "out")
     with pytest.raises(ConfigError, match="unknown suite 'everything'; there are: in-distribution, ood"):
         run_suite("everything", [opened], tmp_path, tmp_path / "out")

@@ -38,13 +38,16 @@ def test_rows_are_directions_and_figures_are_those_of_the_run(folder: Path) -> N
     (run,) = find_runs([folder / "runs"])
     (table,) = (table for table in report_of(folder).tables if table.name.startswith("attacks-"))
     lines = [[text.words for text in line] for line in lay_out(table).lines]
+    carlini_wagner = "Carlini-Wagner L2: search steps 3, iterations 15, confidence 0, initial weight 0.1"
     assert [line[1:3] for line in lines] == [
         ["no attack", "hide a fake"],
         ["no attack", "accuse a real"],
         ["FGSM: epsilon 4/255", "hide a fake"],
         ["FGSM: epsilon 4/255", "accuse a real"],
-        ["Carlini-Wagner L2: search steps 3, iterations 15, confidence 0, initial weight 0.1", "hide a fake"],
-        ["Carlini-Wagner L2: search steps 3, iterations 15, confidence 0, initial weight 0.1", "accuse a real"],
+        [carlini_wagner, "hide a fake"],
+        [carlini_wagner, "accuse a real"],
+        [f"{carlini_wagner}, before rounding", "hide a fake"],
+        [f"{carlini_wagner}, before rounding", "accuse a real"],
     ]
     directions = {end: run.summary.conditions[f"fgsm-4{end}"].attack.directions["hide"].figures
                   for end in ("", "-jpeg-90", "-shuffled")}  # fmt: skip
@@ -53,9 +56,13 @@ def test_rows_are_directions_and_figures_are_those_of_the_run(folder: Path) -> N
         plain["auroc"], plain["robust_accuracy"], plain["success_rate"], directions["-jpeg-90"]["success_rate"],
         directions["-shuffled"]["success_rate"], plain["median_l2"],
     ))]  # fmt: skip
-    assert [line[3:5] for line in lines[4:]] == [["6", "6"]] * 2
+    assert [line[3:5] for line in lines[4:]] == [["6", "6"]] * 4
+    unrounded = run.summary.conditions["cw-unrounded"].attack.directions["hide"].figures
+    assert lines[6][7:] == [figure_text(unrounded["success_rate"]), "", "", figure_text(unrounded["median_l2"])]
+    (of_norms,) = (row.cells[-1] for row in table.rows if row.labels[1:3] == ("FGSM: epsilon 4/255", "hide a fake"))
+    right = run.summary.conditions["fgsm-4"].attack.directions["hide"].n_right
+    assert (of_norms.n_real, of_norms.n_fake) == (0, round(plain["success_rate"].value * right)), "of what succeeded"
     footnotes = " ".join(lay_out(table).footnotes)
-    assert "success before rounding: 1.000" in footnotes
     assert "0 real, 12 fake" in footnotes, "success is of the attacked pictures that were right before"
     assert any(note == "planted: 3 of 3 checks of the attacks hold" for note in table.notes)
 

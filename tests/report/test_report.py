@@ -18,7 +18,7 @@ import pytest
 from tests.report.planted import MASKED, PERTURBED, plant_run, planted_predictions
 from tristream.errors import UsageError
 from tristream.evaluation import suites
-from tristream.evaluation.comparison import compare
+from tristream.evaluation.comparison import compare, resamples_for
 from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.summary import Summary
 from tristream.evaluation.text import figure_text
@@ -202,7 +202,7 @@ def test_differences_are_those_of_the_paired_comparison_and_corrected(tmp_path: 
         plant_run(tmp_path / f"runs/{name}", name, predictions=tables[name])
     report = report_of(tmp_path, baseline="theirs")
     lines = table_of(report, "differences")
-    expected = compare(tables["third"], tables["theirs"], resamples=40).conditions["alike"]
+    expected = compare(tables["third"], tables["theirs"], resamples=resamples_for(4, 40)).conditions["alike"]
     (line,) = (line for line in lines if line[:2] == ["third − theirs", "everything alike"])
     assert line[4] == figure_text(expected.difference)
     raw = sorted(float(line[5]) for line in lines)
@@ -211,6 +211,23 @@ def test_differences_are_those_of_the_paired_comparison_and_corrected(tmp_path: 
     assert all(after >= before for before, after in zip(raw, corrected, strict=True))
     with pytest.raises(UsageError, match="no detector 'fourth' to compare with; there are: ours, theirs, third"):
         report_of(tmp_path, baseline="fourth")
+
+
+def test_a_baseline_whose_name_several_bear_is_told(tmp_path: Path) -> None:
+    for number, place in enumerate(("checkpoint", "export")):
+        plant_run(tmp_path / f"runs/{place}", "ours", seed=number)
+    plant_run(tmp_path / "runs/theirs", "theirs")
+    with pytest.raises(UsageError, match=r"'ours' is not one detector but ours \(\w+\), ours \(\w+\); name it by"):
+        report_of(tmp_path, baseline="ours")
+
+
+def test_other_streams_are_no_other_seed(tmp_path: Path) -> None:
+    for seed, streams in enumerate((["spatial", "frequency"], ["spatial"])):
+        facts = {"streams": streams, "seed": seed}
+        plant_run(tmp_path / f"runs/{seed}", "multistream", detector=facts, seed=seed)
+    (section,) = report_of(tmp_path).sections
+    names = {row.labels[0] for table in section.tables if table.name.startswith("overall") for row in table.rows}
+    assert len(names) == 2
 
 
 def test_initialisation_is_a_column_and_deviations_are_footnotes(tmp_path: Path) -> None:

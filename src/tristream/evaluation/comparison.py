@@ -108,18 +108,28 @@ class RunComparison(StrictModel):
     differences: list[Difference]
 
 
+def resamples_for(tests: int, least: int = 1000) -> int:
+    """How many give p-values that can stay below 0.05 / 2 when Holm's procedure corrects so many; MOST_RESAMPLES at
+    most, `least` at least."""
+    return max(least, min(80 * tests, MOST_RESAMPLES))
+
+
+def least_p_value(tests: int, resamples: int) -> float:
+    """The smallest that so many resamples can give once it is corrected for so many tests."""
+    return min(1.0, 2 * tests / (resamples + 1))
+
+
 def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None = None) -> RunComparison:
     """The first run minus each other one, by MEASURES, in every condition that both have.
 
-    resamples: None for 1,000, or as many more as it takes for a p-value below 0.05 / 2 once it is corrected, but not
-    above MOST_RESAMPLES. Raises UsageError for fewer than two runs, an unfinished one, other pictures, and runs without
-    a common condition.
+    resamples: None for what `resamples_for` says. Raises UsageError for fewer than two runs, an unfinished one, other
+    pictures, and runs without a common condition.
     """
     if len(runs) < 2:
         raise UsageError("a comparison needs two run folders or more")
     first, *others = (read_run(run) for run in runs)
     tests = len(MEASURES) * sum(len(_common(first, other)) for other in others)
-    resamples = resamples or min(max(1000, 80 * tests), MOST_RESAMPLES)
+    resamples = resamples or resamples_for(tests)
     differences = [d for other in others for d in _differences(first, other, seed, resamples)]
     tested = [d for d in differences if d.figure.p_value is not None]
     corrected = iter(holm([d.figure.p_value for d in tested if d.figure.p_value is not None]))
@@ -128,7 +138,7 @@ def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None =
         resamples=resamples,
         seed=seed,
         tests=len(tested),
-        least_p_value_holm=min(1.0, 2 * len(tested) / (resamples + 1)) if tested else None,
+        least_p_value_holm=least_p_value(len(tested), resamples) if tested else None,
         differences=[
             d if d.figure.p_value is None else d.model_copy(update={"p_value_holm": next(corrected)})
             for d in differences

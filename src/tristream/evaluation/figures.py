@@ -296,6 +296,8 @@ def with_interval(figure: F, interval: unc.Interval | None) -> F:
     """The figure with its interval, or with the reason for having none."""
     if interval is None:
         return figure.model_copy(update={"reason": "no interval: every resample gives the same value"})
+    if figure.value is not None:
+        interval = interval.holding(figure.value)
     return figure.model_copy(update={"low": interval.low, "high": interval.high})
 
 

@@ -121,6 +121,11 @@ def _conditions(record: Any, run: Path) -> list[Condition]:
     found = []
     for name, facts in record["conditions"].items():
         streams = facts.get("streams") if isinstance(facts, dict) else None
+        if isinstance(facts, dict) and facts.get("family") == "attack":
+            raise UsageError(
+                f"{run}: an attack climbs gradients, whose last bits differ from machine to machine, so its pixels are "
+                f"not made again; run it anew and compare the rates: {record['command']}"
+            )
         if not streams and name not in CONDITIONS:
             raise UsageError(f"{run}: the condition {name} cannot be made again from its record")
         condition = masked(tuple(streams)) if streams else CONDITIONS[name]

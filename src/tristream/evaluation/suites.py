@@ -70,6 +70,10 @@ class Suite:
 SUITES: Registry[Suite] = Registry("suite")
 
 _SO_FAKE = "tristream data index So-Fake-OOD -o so-fake-ood.parquet --extract-to so-fake-pictures"
+_CELEB_DF = (
+    "tristream data frames Celeb-DF-v2 -o celebdf-frames, then "
+    "tristream data index celebdf-frames/manifest.csv -o celebdf.parquet"
+)
 _FFPP = "tristream data index FaceForensics -o ffpp-{0}.parquet --set compression={0} --set media=frames"
 
 SUITES.register("in-distribution")(
@@ -88,10 +92,10 @@ SUITES.register("ood")(
 )  # fmt: skip
 SUITES.register("cross-dataset")(
     Suite(
-        "FaceForensics++ per method and compression, then Celeb-DF-v2; frames, and videos by their mean probability",
+        "FaceForensics++ per method and compression, then Celeb-DF-v2; frames, and videos by their frames' mean output",
         (
             *(TestSet(f"FaceForensics++ {c}", f"ffpp-{c}.parquet", _FFPP.format(c)) for c in ("raw", "c23", "c40")),
-            TestSet("Celeb-DF-v2", "celebdf.parquet", "tristream data index Celeb-DF-v2 -o celebdf.parquet, of frames"),
+            TestSet("Celeb-DF-v2", "celebdf.parquet", _CELEB_DF),
         ),
         ("delivered",),
     )
@@ -171,7 +175,7 @@ def _pictures(test_set: TestSet, data: Path, limit: int | None) -> PictureSet | 
     """The set, or why it cannot be scored."""
     path = data / test_set.manifest if test_set.manifest else data
     if not path.is_file():
-        return f"no {path.name}; make it with: {test_set.obtain}"
+        return f"{path} is no file; make it with: {test_set.obtain}"
     pictures = PictureSet(path, test_set.split, limit, only=test_set.only)
     try:
         manifest = pictures.read()
@@ -245,7 +249,9 @@ def _mean(
     """Every generator counts alike; its interval is over groups of pictures and over generators."""
     values = [value for name in generators if (value := figures[name][measure].value) is not None]
     if len(values) < len(generators):
-        return Figure(reason=next(figures[name][measure].reason for name in generators))
+        reasons = [(name, f[measure].reason) for name in generators if (f := figures[name])[measure].value is None]
+        is_of_all = len(reasons) == len(generators) and len({reason for _, reason in reasons}) == 1
+        return Figure(reason=reasons[0][1] if is_of_all else f"{reasons[0][0]}: {reasons[0][1]}")
     figure = Figure(value=float(np.mean(values)), reason=unc.too_few(pictures.label_N, pictures.group_N))
     if len(generators) < unc.LEAST_GENERATORS:
         figure = Figure(
@@ -264,19 +270,20 @@ def _mean(
 
 
 def by_video(predictions: pd.DataFrame) -> pd.DataFrame:
-    """One row per condition and video: the mean probability of its frames, and its logit; failed where all frames did.
+    """One row per condition and video; failed where all frames did.
 
-    The probability of a detector without calibration is the sigmoid of its logit, and the column stays empty. Frames
-    are told apart by the column `video`; one without it is a video of its own.
+    Its logit is that of its frames' mean raw output, the sigmoid of the logit before calibration, as the protocols have
+    it; its probability is the mean of theirs. Frames are of one video by the column `video`; one without it is a video
+    of its own.
     """
-    likely = predictions["probability"].fillna(pd.Series(expit(predictions["logit"]), predictions.index))
     table = predictions.assign(
-        likely=likely, **{VIDEO: predictions[VIDEO].where(predictions[VIDEO] != "", predictions["path"])}
+        output=expit(predictions["logit"]),
+        **{VIDEO: predictions[VIDEO].where(predictions[VIDEO] != "", predictions["path"])},
     )
     columns = {name: (name, "first") for name in ("path", "label", "generator", "source", "group", "split")}
     videos = table.groupby(["condition", VIDEO], sort=False).agg(
         **columns,
-        logit=("likely", lambda frames: float(logit(np.clip(frames.mean(), 1e-15, 1 - 1e-15)))),
+        logit=("output", lambda frames: float(logit(np.clip(frames.mean(), 1e-15, 1 - 1e-15)))),
         probability=("probability", "mean"),
     )
     videos["error"] = np.where(videos["logit"].isna(), "no frame of it could be scored", "")

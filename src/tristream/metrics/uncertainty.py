@@ -31,6 +31,10 @@ class Interval(StrictModel):
     level: float
     resamples: int
 
+    def holding(self, value: float) -> Interval:
+        """Widened where it does not hold the value that it is of: few pictures bias resamples of some metrics."""
+        return self.model_copy(update={"low": min(self.low, value), "high": max(self.high, value)})
+
 
 class PairedDifference(StrictModel):
     """Metric of detector A minus metric of detector B over the same resamples of the same pictures."""
@@ -114,7 +118,7 @@ def reflected_interval(value_R: Float64, value: float, level: float = 0.95) -> I
     if plain is None:
         return None
     low, high = max(0.0, 2 * value - plain.high), max(0.0, 2 * value - plain.low)
-    return plain.model_copy(update={"low": min(low, value), "high": max(high, value)})
+    return plain.model_copy(update={"low": low, "high": high}).holding(value)
 
 
 def unanimous_interval(value: float, groups: int, level: float = 0.95) -> Interval:

@@ -17,8 +17,8 @@ from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_
 COLUMNS = {
     "AUROC": ("", "auroc"),
     "robust accuracy": ("", "robust_accuracy"),
-    "success, 8 bits": ("", "success_rate"),
-    f"success, JPEG {JPEG_QUALITY}": (AFTER_JPEG, "success_rate"),
+    "success": ("", "success_rate"),
+    f"success after JPEG {JPEG_QUALITY}": (AFTER_JPEG, "success_rate"),
     "success of noise": (SHUFFLED, "success_rate"),
     "median L2": ("", "median_l2"),
 }
@@ -27,9 +27,9 @@ NOTES = (
     "Somebody who knows the weights attacks every crop of a picture by itself, on the preprocessed pixels in [0, 1], "
     "away from its label at the threshold stored with the detector. One class is attacked, the other stays as it was: "
     "AUROC is of both, robust accuracy of the attacked one.",
-    "Success is counted on the attacked pictures that were called right before, after rounding to 8 bits, and again "
-    f"after JPEG quality {JPEG_QUALITY} of these. Noise: the same changes, shuffled over pixels and channels. Median "
-    "L2: of the perturbations that succeeded, after rounding.",
+    "Success is counted on the attacked pictures that were called right before, after rounding to 8 bits (but where a "
+    f"row says before it), and again after JPEG quality {JPEG_QUALITY} of these. Noise: the same changes, shuffled. "
+    "Median L2: of the perturbations that succeeded.",
 )
 
 
@@ -40,7 +40,10 @@ def attack_table(pictures: ResultSet) -> Table:
     for entry in pictures.entries:
         names = [name for name in base_names(list(attacked)) if entry.runs_of(name)]
         rows += [_before(entry, side) for side in DIRECTIONS if names]
-        rows += [_row(entry, name, side) for name in names for side in DIRECTIONS]
+        for name in names:
+            rows += [_row(entry, name, side) for side in DIRECTIONS]
+            if entry.runs_of(name + UNROUNDED):
+                rows += [_row(entry, name, side, UNROUNDED) for side in DIRECTIONS]
     return Table(
         name=f"attacks-{slug(pictures.title)}",
         title="Attacks on the pixels",
@@ -53,18 +56,18 @@ def attack_table(pictures: ResultSet) -> Table:
     )
 
 
-def _row(entry: Entry, name: str, side: str) -> Row:
+def _row(entry: Entry, name: str, side: str, variant: str = "") -> Row:
+    """variant: UNROUNDED, which is neither compressed nor shuffled, or none."""
     condition = entry.runs_of(name)[0].record.conditions.get(name, RecordedCondition())
     cells = tuple(
-        cell_of(entry, name + end, measure, _of_direction(side, measure), DIRECTION_WORDS[side])
+        cell_of(entry, name + (end or variant), measure, _of_direction(side, measure), DIRECTION_WORDS[side])
+        if not (end and variant) else None
         for end, measure in COLUMNS.values()
-    )
+    )  # fmt: skip
     budget = {key: value for key, value in condition.parameters.items() if key not in ("method", "then", "pictures")}
     words = setting(name, condition.model_copy(update={"parameters": budget}))
-    what = f"{condition.parameters.get('method', name)}: {words}"
-    unrounded = cell_of(entry, name + UNROUNDED, "success_rate", _of_direction(side, "success_rate"))
-    lost = () if unrounded.figure.value is None else (f"success before rounding: {unrounded.text}",)
-    return Row((entry.name, what, DIRECTION_WORDS[side], *counts(cells)), cells, lost)
+    what = f"{condition.parameters.get('method', name)}: {words}{', before rounding' if variant else ''}"
+    return Row((entry.name, what, DIRECTION_WORDS[side], *counts(cells)), cells)
 
 
 def _before(entry: Entry, side: str) -> Row:
@@ -82,10 +85,13 @@ def _of_direction(side: str, measure: str) -> Callable[[ConditionSummary], Found
         direction = direction_of(summary, side)
         if direction is None:
             return None
-        if measure != "success_rate":
-            return Found(direction.figures[measure], direction.n_real, direction.n_fake)
-        n_fake = direction.n_right if DIRECTIONS[side] else 0
-        return Found(direction.figures[measure], direction.n_right - n_fake, n_fake)
+        figure = direction.figures[measure]
+        if measure not in ("success_rate", "median_l2"):
+            return Found(figure, direction.n_real, direction.n_fake)
+        rate = direction.figures["success_rate"].value or 0.0
+        attacked = direction.n_right if measure == "success_rate" else round(rate * direction.n_right)
+        n_fake = attacked if DIRECTIONS[side] else 0
+        return Found(figure, attacked - n_fake, n_fake)
 
     return find
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tristream.errors import UsageError
-from tristream.evaluation.comparison import ComparedCondition, compare
+from tristream.evaluation.comparison import ComparedCondition, compare, least_p_value, resamples_for
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.run_folder import Run
 from tristream.metrics.comparison import holm
@@ -24,7 +24,9 @@ def difference_table(pictures: ResultSet, base: Entry) -> Table:
     over all p-values of the bootstrap in the table.
     """
     views = [view for view in pictures.family("view") if base.runs_of(view)]
-    found = [_compared(entry, base, view) for entry in pictures.entries if entry is not base for view in views]
+    others = [entry for entry in pictures.entries if entry is not base]
+    resamples = resamples_for(len(others) * len(views), max(run.summary.resamples for run in base.runs))
+    found = [_compared(entry, base, view, resamples) for entry in others for view in views]
     tested = [one.p_value.value for one in found if one.p_value.value is not None]
     corrected = iter(holm(tested))
     rows = []
@@ -44,7 +46,8 @@ def difference_table(pictures: ResultSet, base: Entry) -> Table:
         runs=runs_of(pictures.entries, views),
         notes=(
             "Both detectors on the same resamples of the same pictures; groups are resampled whole.",
-            f"Two-sided p-values of that bootstrap; Holm's correction is for the {len(tested)} of this table.",
+            f"Two-sided p-values of that bootstrap, {resamples} resamples; Holm's correction is for the {len(tested)} "
+            f"of this table: none can be below {least_p_value(len(tested), resamples):.2g}.",
         ),
     )
 
@@ -58,12 +61,12 @@ class _Compared:
     p_value_delong: Figure
 
 
-def _compared(entry: Entry, base: Entry, view: str) -> _Compared:
+def _compared(entry: Entry, base: Entry, view: str, resamples: int) -> _Compared:
     ours, theirs = entry.runs_of(view), base.runs_of(view)
     name, checkpoints = f"{entry.name} − {base.name}", tuple(run.checkpoint for run in (*ours, *theirs))
     cell = Cell(Figure(), "auroc_difference", name, view, checkpoints)
     try:
-        found = [_difference(a, b, view) for a, b in _pairs(ours, theirs)]
+        found = [_difference(a, b, view, resamples) for a, b in _pairs(ours, theirs)]
         why_none = "no two runs with the same training seed" if ours else f"no record of {entry.name} under this view"
     except UsageError as error:
         found, why_none = [], str(error)
@@ -91,6 +94,6 @@ def _pairs(ours: Sequence[Run], theirs: Sequence[Run]) -> list[tuple[Run, Run]]:
     return [(a, b) for a in ours for b in theirs if a.record.detector.seed == b.record.detector.seed]
 
 
-def _difference(a: Run, b: Run, view: str) -> ComparedCondition:
+def _difference(a: Run, b: Run, view: str, resamples: int) -> ComparedCondition:
     tables = [run.predictions[run.predictions["condition"] == view] for run in (a, b)]
-    return compare(*tables, seed=a.summary.seed, resamples=a.summary.resamples).conditions[view]
+    return compare(*tables, seed=a.summary.seed, resamples=resamples).conditions[view]

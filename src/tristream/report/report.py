@@ -66,12 +66,12 @@ def make_report(
     """Arrange runs and make their tables and plots.
 
     baseline: name or checkpoint digits of the detector that the others are compared with, on every set of pictures that
-    it was run on. reported: append what papers report, apart. Raises UsageError for a baseline that no set has.
+    it was run on. reported: append what papers report, apart. Raises UsageError for a baseline that no set has, and for
+    a name that several detectors of a set bear.
     """
     sets = arrange(runs)
-    if baseline is not None and not any(pictures.find(baseline) for pictures in sets):
-        names = ", ".join(dict.fromkeys(entry.name for pictures in sets for entry in pictures.entries))
-        raise UsageError(f"no detector '{baseline}' to compare with; there are: {names}")
+    if baseline is not None:
+        _check_baseline(baseline, sets)
     sections = [_section(pictures, pictures.find(baseline) if baseline else None) for pictures in sets]
     sections += [Section(f"Suite {suite.record.suite}", tables) for suite, tables in tables_of_suites(suites, runs)]
     if reported:
@@ -82,6 +82,17 @@ def make_report(
         "reason in a footnote."
     )
     return Report(title, introduction, tuple(sections))
+
+
+def _check_baseline(baseline: str, sets: Sequence[ResultSet]) -> None:
+    for pictures in sets:
+        called = pictures.called(baseline)
+        if called and pictures.find(baseline) is None:
+            names = ", ".join(entry.name for entry in called)
+            raise UsageError(f"{pictures.title}: '{baseline}' is not one detector but {names}; name it by its digits")
+    if not any(pictures.find(baseline) for pictures in sets):
+        names = ", ".join(dict.fromkeys(entry.name for pictures in sets for entry in pictures.entries))
+        raise UsageError(f"no detector '{baseline}' to compare with; there are: {names}")
 
 
 def _section(pictures: ResultSet, base: Entry | None) -> Section:

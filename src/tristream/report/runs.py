@@ -56,6 +56,10 @@ class ResultSet:
         """The entry of that name, or with a checkpoint of these digits."""
         return next((e for e in self.entries if detector in (e.name, *(run.checkpoint for run in e.runs))), None)
 
+    def called(self, name: str) -> list[Entry]:
+        """The entries with a checkpoint of that name, which several may bear."""
+        return [entry for entry in self.entries if any(run.record.checkpoint.name == name for run in entry.runs)]
+
     @cached_property
     def conditions(self) -> dict[str, RecordedCondition]:
         """Every condition that some run was scored under; views come first."""
@@ -73,8 +77,8 @@ class ResultSet:
 def arrange(runs: Iterable[Run]) -> list[ResultSet]:
     """Group runs by the pictures that they scored, and there by detector.
 
-    Runs of one checkpoint are one entry. Checkpoints of one name with different recorded seeds are one entry, too, as
-    seeds of one training; without recorded seeds they are told apart by their digests.
+    Runs of one checkpoint are one entry. Checkpoints of one name, of the same streams and start and with different
+    recorded seeds, are one entry, too, as seeds of one training; others of one name are told apart by their digests.
     """
     sets: dict[str, list[Run]] = {}
     for run in runs:
@@ -97,8 +101,9 @@ def _entries(runs: list[Run]) -> tuple[Entry, ...]:
         by_checkpoint.setdefault(run.record.checkpoint.sha256, []).append(run)
     entries = []
     for name, by_checkpoint in named.items():
-        seeds = [found[0].record.detector.seed for found in by_checkpoint.values()]
-        if None not in seeds and len(set(seeds)) == len(seeds):
+        detectors = [found[0].record.detector for found in by_checkpoint.values()]
+        seeds, kinds = [told.seed for told in detectors], {told.model_copy(update={"seed": None}) for told in detectors}
+        if None not in seeds and len(set(seeds)) == len(seeds) and len(kinds) == 1:
             entries.append(Entry(name, tuple(tuple(found) for found in by_checkpoint.values())))
         else:
             entries += [

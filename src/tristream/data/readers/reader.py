@@ -132,8 +132,14 @@ class Reader(StrictModel, ABC):
         if check_root is not None:
             check_root(base)
         facts, unreadable = read_files(base, listing.table, headers_only, journal, progress)
+        listed = listing.table
+        if "sha256" in listed:
+            is_other = (listed["sha256"] != "") & (listed["sha256"] != facts["sha256"].reindex(listed.index))
+            changed = facts.index.intersection(listed.index[is_other])
+            unreadable |= dict.fromkeys(listed.loc[changed, "path"], "its SHA-256 is not the one that is listed")
+            facts = facts.drop(changed)
         unreadable = {**listing.unreadable, **unreadable}
-        table = listing.table.join(facts, how="inner")
+        table = listed.drop(columns=facts.columns, errors="ignore").join(facts, how="inner")
         if table.empty:
             first, reason = next(iter(unreadable.items()))
             raise ManifestError(f"{root}: none of {len(unreadable):,} pictures can be read, such as {first}: {reason}")
