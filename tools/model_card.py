@@ -26,11 +26,13 @@ from card_records import (
     record,
     shipped,
     stored,
+    summary,
 )
 from card_tables import table
 
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.text import figure_text
+from tristream.report.plots import Bootstrap
 from tristream.runtime.benchmark_report import BenchmarkReport
 
 TEMPLATE = ROOT / "tools" / "MODEL_CARD.template.md"
@@ -156,11 +158,12 @@ def card() -> str:
 
 def written() -> dict[Path, str]:
     """Every file that this tool writes."""
-    unseen, thresholds = conditions("unseen"), stored()
+    unseen, thresholds, recorded = conditions("unseen"), stored(), summary("shipped", "unseen")
+    bootstrap = Bootstrap(recorded.resamples, recorded.seed)
     return {
         CARD: card(),
-        DRAWN / "unseen-risk-coverage.svg": card_figures.risk_coverage(unseen, thresholds),
-        DRAWN / "unseen-reliability.svg": card_figures.reliability(unseen, thresholds),
+        DRAWN / "unseen-risk-coverage.svg": card_figures.risk_coverage(unseen, thresholds, bootstrap),
+        DRAWN / "unseen-reliability.svg": card_figures.reliability(unseen, thresholds, bootstrap),
     }
 
 

@@ -7,11 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.report.planted import HOSTILE, MASKED, PERTURBED, plant_run
+import numpy as np
+
+from tests.report.planted import HOSTILE, MASKED, PERTURBED, plant_run, planted_predictions
 from tristream.evaluation.run_folder import find_runs
 from tristream.report.charts import Axis, Series, line_chart
 from tristream.report.contents import MEASURES
+from tristream.report.plots import Bootstrap, plots, reliability_series
 from tristream.report.report import FORMATS, make_report
+from tristream.report.runs import arrange
 
 
 def test_latex_is_escaped(tmp_path: Path) -> None:
@@ -92,3 +96,22 @@ def test_a_chart_alone_is_an_svg_file_that_brings_its_colours() -> None:
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
     assert {"style", "title", "circle"} <= {element.tag.rpartition("}")[2] for element in drawing}
     assert "var(" not in file
+
+
+def test_plots_tell_their_numbers_of_pictures_and_curves_have_bands(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/ours", conditions=PERTURBED | {"alike": {}})
+    (pictures,) = arrange(find_runs([tmp_path]))
+    drawn = {plot.title: plot.svg for plot in plots(pictures)}
+    counts = {label: int((planted_predictions({"delivered": 1.0})["label"] == label).sum()) for label in (0, 1)}
+    assert all(f"{counts[0]} real, {counts[1]} fake" in title for title in drawn), list(drawn)
+    banded = [title for title, svg in drawn.items() if 'fill-opacity=".15"' in svg]
+    for words in ("Reliability", "Risk and coverage", "Robustness"):
+        assert any(title.startswith(words) for title in banded), words
+
+
+def test_a_curve_of_few_pictures_has_no_band(tmp_path: Path) -> None:
+    plant_run(tmp_path / "runs/ours")
+    (run,) = find_runs([tmp_path])
+    scored = run.pictures["delivered"].scored
+    few = scored[np.r_[0:4, len(scored) - 4 : len(scored)]]
+    assert reliability_series("few", few, bootstrap=Bootstrap(20, 0)).band == []

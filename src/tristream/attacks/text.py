@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from tristream.attacks.budget import Attack
 from tristream.attacks.checks import Check
 from tristream.attacks.crafted import AFTER_JPEG, JPEG_QUALITY, SHUFFLED, base_names
 from tristream.evaluation.attacked import DIRECTIONS, Direction
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.summary import ConditionSummary, Summary
-from tristream.evaluation.text import figure_text
+from tristream.evaluation.text import figure_text, parameters_in_words
 
 DIRECTION_WORDS = {"hide": "hide a fake", "accuse": "accuse a real"}
 """By the names of DIRECTIONS."""
+
+
+def budget_lines(attacks: Sequence[Attack]) -> str:
+    """What each attack may do."""
+    return "\n".join(f"{a.name}: {parameters_in_words(a.parameters)}, pictures {a.pictures}" for a in attacks)
 
 
 def attacks_table(summary: Summary) -> Table:

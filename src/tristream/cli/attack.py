@@ -65,7 +65,7 @@ def attack(
 
         from tristream.attacks.budget import FULL, ON_CPU, Budget, attacks
         from tristream.attacks.run import attack as attack_opened
-        from tristream.attacks.text import attacks_table, checks_line
+        from tristream.attacks.text import attacks_table, budget_lines, checks_line
         from tristream.evaluation.record import PictureSet, open_detector
         from tristream.runtime.engines import torch_device
 
@@ -86,5 +86,6 @@ def attack(
             command=shlex.join(["tristream", *sys.argv[1:]]),
         )  # fmt: skip
     console = Console()
+    console.print(budget_lines(chosen), highlight=False)
     console.print(attacks_table(summary))
     console.print(checks_line(checks), highlight=False)

@@ -19,7 +19,12 @@ VIEWS_SUITE = "views"
 
 def evaluate(
     data: Annotated[
-        Path, typer.Option("--data", "-d", help="Manifest (CSV or Parquet); for a suite, the folder of its manifests.")
+        Path,
+        typer.Option(
+            "--data",
+            "-d",
+            help="Manifest (CSV or Parquet); for ood and the cross suites, the folder of their manifests.",
+        ),
     ],
     out: RunFolder,
     checkpoint: Annotated[

@@ -62,4 +62,4 @@ def robustness(
             checkpoint, PictureSet(data, split, limit), None, out, conditions=conditions, device=device,
             precision=precision, seed=seed, progress=show, command=shlex.join(["tristream", *sys.argv[1:]]),
         )  # fmt: skip
-    Console().print(condition_table(summary))
+    Console().print(condition_table(summary, {c.name: c.parameters for c in conditions}))

@@ -70,15 +70,29 @@ def _parts(name: str, condition: ConditionSummary) -> Table:
     return table
 
 
-def condition_table(summary: Summary) -> Table:
-    """One line per condition: AUROC, and balanced accuracy at the stored threshold."""
+def parameters_in_words(parameters: Mapping[str, object]) -> str:
+    """As in a table's cell.
+
+    >>> parameters_in_words({"quality": 30, "shift_px": 4, "scale": 0.25})
+    'quality 30, shift px 4, scale 0.25'
+    """
+    return ", ".join(
+        f"{key.replace('_', ' ')} {f'{value:.4g}' if isinstance(value, float) else value}"
+        for key, value in parameters.items()
+    )
+
+
+def condition_table(summary: Summary, parameters: Mapping[str, Mapping[str, object]]) -> Table:
+    """One line per condition: what it does, AUROC, and balanced accuracy at the stored threshold. parameters: by name
+    of the condition."""
     table = Table(title="[95 % interval]", title_justify="left")
-    for column in ("condition", "real", "fake", "failed", "auroc", "balanced accuracy"):
+    for column in ("condition", "setting", "real", "fake", "failed", "auroc", "balanced accuracy"):
         table.add_column(column)
     for name, condition in summary.conditions.items():
         row = condition.overall
         figures = [row.figures.get(measure) for measure in ("auroc", "balanced_accuracy_at_threshold")]
-        table.add_row(name, str(row.n_real), str(row.n_fake), str(row.n_failed), *map(figure_text, figures))
+        setting = parameters_in_words(parameters.get(name, {}))
+        table.add_row(name, setting, str(row.n_real), str(row.n_fake), str(row.n_failed), *map(figure_text, figures))
     return table
 
 

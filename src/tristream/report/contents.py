@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tristream.evaluation.run_folder import RecordedCondition, Run
 from tristream.evaluation.summary import GENERATOR_MEASURES, SOURCE_MEASURES, ConditionSummary, Summary
+from tristream.evaluation.text import parameters_in_words
 from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all, of_part, summary_cell
 
@@ -233,9 +234,4 @@ def perturbations(pictures: ResultSet) -> dict[str, RecordedCondition]:
 
 def setting(name: str, condition: RecordedCondition) -> str:
     """The parameters of a condition, or its name where it has none."""
-    words = [f"{key.replace('_', ' ')} {_number(value)}" for key, value in condition.parameters.items()]
-    return ", ".join(words) or view_name(name)
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return parameters_in_words(condition.parameters) or view_name(name)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tristream.errors import UndefinedMetricError
-from tristream.evaluation.figures import Pictures, Stored
+from tristream.evaluation.figures import LEVEL, Pictures, Stored
 from tristream.evaluation.run_folder import Run
 from tristream.metrics import selective
+from tristream.metrics import uncertainty as unc
 from tristream.metrics.binary import checked_classes
 from tristream.metrics.resampled import Ranking
 from tristream.report.charts import Axis, Bar, Plot, Point, Series, axis_upto, bar_chart, line_chart
 from tristream.report.contents import UNPERTURBED, part_names, perturbations, view_name
 from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Table, cell_of, of_all, of_part
+
+Float64 = npt.NDArray[np.float64]
 
 SHARE = Axis("AUROC")
 CHANCE = 0.5
@@ -50,7 +54,7 @@ def roc(pictures: ResultSet, view: str) -> Plot | None:
 
     series = list(_lines(pictures, view, curve, named))
     x, y = Axis("reals called fake"), Axis("fakes called fake")
-    return line_chart(f"ROC, {view_name(view)}", x, y, series, diagonal=True) if series else None
+    return line_chart(_titled("ROC", pictures, view), x, y, series, diagonal=True) if series else None
 
 
 def reliability(pictures: ResultSet, view: str) -> Plot | None:
@@ -61,55 +65,123 @@ def reliability(pictures: ResultSet, view: str) -> Plot | None:
     series = []
     for entry in pictures.entries:
         for run in entry.runs_of(view)[:1]:
+            name = entry.name if len(entry.checkpoints) == 1 else f"{entry.name}, checkpoint {run.checkpoint}"
             try:
-                dots = reliability_dots(run.pictures[view].scored)
+                series.append(reliability_series(name, run.pictures[view].scored, bootstrap=_bootstrap(run)))
             except UndefinedMetricError:
                 continue
-            name = entry.name if len(entry.checkpoints) == 1 else f"{entry.name}, checkpoint {run.checkpoint}"
-            series.append(Series(name, lines=[[(x, y) for x, y, _ in dots]], dots=dots))
-    title = f"Reliability at even odds, {view_name(view)}"
-    return line_chart(title, Axis("P(fake)"), Axis("share of fakes"), series, diagonal=True) if series else None
+    return reliability_chart(_titled("Reliability at even odds", pictures, view), series) if series else None
 
 
-def reliability_dots(scored: Pictures, kept_N: npt.NDArray[np.bool_] | None = None) -> list[tuple[float, float, float]]:
-    """Per bin the mean P(fake), the share of fakes at even odds and a radius, its square by the share of pictures.
+def reliability_series(
+    name: str, scored: Pictures, kept_N: npt.NDArray[np.bool_] | None = None, *, bootstrap: Bootstrap | None = None
+) -> Series:
+    """Per bin the mean P(fake), the share of fakes at even odds and its interval; a dot's area is the pictures' share.
 
     kept_N: the pictures that take part, all by default. Raises UndefinedMetricError without a probability or a class.
     """
-    found = selective.reliability(np.ones((1, len(scored))), scored.probability(), scored.label_N, kept_N, bins=BINS)
+
+    def binned(counts_RN: Float64) -> selective.Reliability:
+        return selective.reliability(counts_RN, scored.probability(), scored.label_N, kept_N, bins=BINS)
+
+    found = binned(np.ones((1, len(scored))))
     columns = zip(found.probability_RB[0], found.fake_RB[0], found.mass_RB[0], strict=True)
-    return [(float(p), float(share), 2 + 14 * float(mass) ** 0.5) for p, share, mass in columns if mass > 0]
+    dots = [(float(p), float(share), 2 + 14 * float(mass) ** 0.5) for p, share, mass in columns if mass > 0]
+    ends_2B = None if bootstrap is None else bootstrap.interval(lambda counts_RN: binned(counts_RN).fake_RB, scored)
+    band = [] if ends_2B is None else _band(found.probability_RB[0], ends_2B)
+    return Series(name, lines=[[(x, y) for x, y, _ in dots]], dots=dots, band=band)
+
+
+def reliability_chart(title: str, series: Sequence[Series]) -> Plot:
+    """Such series over their axes."""
+    return line_chart(title, Axis("P(fake)"), Axis("share of fakes"), series, diagonal=True)
 
 
 def risk_coverage(pictures: ResultSet, view: str) -> Plot | None:
-    """Error among the most confident pictures over the share that they are."""
+    """Error among the most confident pictures over the share that they are; the band is the first checkpoint's."""
 
-    def curve(run: Run) -> list[Point]:
+    def series_of(run: Run) -> Series:
         summary = run.summary
         stored = Stored(summary.balanced_accuracy_threshold, summary.verdict_thresholds, summary.distance_limit)
-        return risk_curve(run.pictures[view].scored, stored)
+        return risk_series("", run.pictures[view].scored, stored, bootstrap=_bootstrap(run))
 
-    series = list(_lines(pictures, view, curve, lambda entry: entry.name))
-    return risk_chart(f"Risk and coverage, {view_name(view)}", series) if series else None
+    series = []
+    for entry in pictures.entries:
+        try:
+            drawn = [series_of(run) for run in entry.runs_of(view)]
+        except UndefinedMetricError:
+            continue
+        if drawn:
+            series.append(Series(entry.name, lines=[line for one in drawn for line in one.lines], band=drawn[0].band))
+    return risk_chart(_titled("Risk and coverage", pictures, view), series) if series else None
 
 
-def risk_curve(scored: Pictures, stored: Stored) -> list[Point]:
+def risk_series(
+    name: str,
+    scored: Pictures,
+    stored: Stored,
+    dots: Sequence[tuple[float, float, float]] = (),
+    *,
+    bootstrap: Bootstrap | None = None,
+) -> Series:
     """Coverage and the error among the answers, the least confident and the far pictures given up first."""
     confidence_N = selective.confidence(scored.logit_N, stored.balanced(), stored.far(scored))
     curve = selective.RiskCoverage(scored.logit_N, scored.label_N, stored.balanced(), confidence_N)
+    grid_K = np.linspace(_LEAST_COVERAGE, 1, 197)
+
+    def errors(counts_RN: Float64) -> Float64:
+        steps = zip(*curve(counts_RN), strict=True)
+        return np.stack([e[np.minimum(np.searchsorted(c, grid_K - 1e-9), e.size - 1)] for c, e in steps])
+
     coverage_K, error_K = curve.curve()
-    shown = np.unique(np.searchsorted(coverage_K, np.linspace(_LEAST_COVERAGE, 1, 197) - 1e-9))
-    return [(float(coverage_K[k]), float(error_K[k])) for k in shown]
-
-
-def risk_chart(title: str, series: list[Series]) -> Plot:
-    """Such curves over their axes."""
-    points = [point for one in series for line in (*one.lines, one.dots) for point in line]
-    x, y = (
-        Axis("share of pictures that are answered"),
-        axis_upto("error among the answers", max(point[1] for point in points)),
+    shown = np.unique(np.searchsorted(coverage_K, grid_K - 1e-9))
+    ends_2K = None if bootstrap is None else bootstrap.interval(errors, scored)
+    return Series(
+        name,
+        lines=[[(float(coverage_K[k]), float(error_K[k])) for k in shown]],
+        dots=dots,
+        band=[] if ends_2K is None else _band(grid_K, ends_2K),
     )
+
+
+def risk_chart(title: str, series: Sequence[Series]) -> Plot:
+    """Such series over their axes."""
+    points = [point for one in series for line in (*one.lines, one.dots) for point in line]
+    largest = max([*(point[1] for point in points), *(high for one in series for _, _, high in one.band)])
+    x, y = Axis("share of pictures that are answered"), axis_upto("error among the answers", largest)
     return line_chart(title, x, y, series)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the band of a curve is resampled: as the figures of its run."""
+
+    resamples: int
+    seed: int
+
+    def interval(self, curve: Callable[[Float64], Float64], scored: Pictures) -> Float64 | None:
+        """f64[2, K], the ends of each of the K values of a curve, counts_RN -> f64[R, K]; None for too few pictures."""
+        if unc.too_few(scored.label_N, scored.group_N):
+            return None
+        value_RK = unc.bootstrap_values(curve, scored.label_N, scored.group_N, resamples=self.resamples, seed=self.seed)
+        is_rare_K = np.isnan(value_RK).mean(axis=0) > 0.05  # such as a bin that many resamples leave empty
+        ends_2K = np.nanquantile(np.where(is_rare_K, 0.0, value_RK), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        return np.asarray(np.where(is_rare_K, np.nan, ends_2K))
+
+
+def _bootstrap(run: Run) -> Bootstrap:
+    return Bootstrap(run.summary.resamples, run.summary.seed)
+
+
+def _band(x_K: Float64, ends_2K: Float64) -> list[tuple[float, float, float]]:
+    """Without the places that have no interval."""
+    return [(float(x), float(low), float(high)) for x, low, high in zip(x_K, *ends_2K, strict=True) if low == low]
+
+
+def _titled(words: str, pictures: ResultSet, view: str) -> str:
+    """With the view and the numbers of pictures that were scored; of several detectors those that occur."""
+    rows = {(s.overall.n_real, s.overall.n_fake) for entry in pictures.entries for s in entry.summaries(view)}
+    return f"{words}, {view_name(view)}: {' or '.join(f'{real} real, {fake} fake' for real, fake in sorted(rows))}"
 
 
 def _lines(
@@ -132,8 +204,14 @@ def generators(pictures: ResultSet, view: str) -> Plot | None:
         (e.name, [_bar(cell_of(e, view, "auroc", of_part("generators", part, "auroc"), part)) for part in parts])
         for e in pictures.entries
     ]
-    title = f"AUROC per generator, {view_name(view)}"
-    return bar_chart(title, SHARE, parts, series, guide=CHANCE) if parts else None
+    counts = {part: _fakes_of(pictures, view, part) for part in parts}
+    names = [f"{part} ({count})" for part, count in counts.items()]
+    title = _titled("AUROC per generator (n) against all reals", pictures, view)
+    return bar_chart(title, SHARE, names, series, guide=CHANCE) if parts else None
+
+
+def _fakes_of(pictures: ResultSet, view: str, part: str) -> int:
+    return max(s.generators[part].n_fake for e in pictures.entries for s in e.summaries(view) if part in s.generators)
 
 
 def robustness(pictures: ResultSet, family: str) -> Plot | None:
@@ -150,7 +228,7 @@ def robustness(pictures: ResultSet, family: str) -> Plot | None:
     if not series:
         return None
     x = Axis("severity", 0.0, max(severities.values()), sorted(set(severities.values())))
-    return line_chart(f"Robustness to {family.replace('_', ' ')}", x, SHARE, series)
+    return line_chart(_titled(f"Robustness to {family.replace('_', ' ')}", pictures, UNPERTURBED), x, SHARE, series)
 
 
 def ablation_bars(table: Table, series_of: Callable[[Cell], str]) -> Plot | None:
