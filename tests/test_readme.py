@@ -10,21 +10,13 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.documents import DOCUMENTS, ROOT, SHELLS, blocks, is_ours, parsed, shell_lines
 from tristream.cli.app import app
-
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "examples/README.md",
-    *sorted(ROOT.glob("docs/**/*.md")),
-]
 
 
 def shell_blocks(document: Path) -> list[list[str]]:
-    """The lines of each fenced shell block; a line that ends in a backslash is joined with the next."""
-    blocks = re.findall(r"^```(?:bash|sh|shell|console)\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S)
-    return [[line for line in block.replace("\\\n", " ").splitlines() if line.strip()] for block in blocks]
+    """The lines of each fenced shell block."""
+    return [shell_lines(text) for language, text in blocks(document) if language in SHELLS]
 
 
 def commands() -> list[tuple[str, str]]:
@@ -34,7 +26,7 @@ def commands() -> list[tuple[str, str]]:
         for document in DOCUMENTS
         for block in shell_blocks(document)
         for line in block
-        if line.startswith("tristream")
+        if is_ours(line) and parsed(line)[1]
     ]
 
 
@@ -51,7 +43,7 @@ def complaint(line: str) -> str:
             if option.callback:  # --install-completion would write into the shell's start-up files
                 option.callback = lambda context, option, value: context.exit() if value else None
     try:
-        program.main(shlex.split(line, comments=True)[1:], prog_name="tristream", standalone_mode=False)
+        program.main(parsed(line)[1], prog_name="tristream", standalone_mode=False)
     except Exception as error:  # usage errors; the class lives in click or inside Typer, depending on the release
         return error.format_message() if hasattr(error, "format_message") else repr(error)
     return ""
@@ -59,6 +51,13 @@ def complaint(line: str) -> str:
 
 def test_the_first_block_installs_and_scores_the_examples():
     assert shell_blocks(ROOT / "README.md")[0] == ["pip install .", "tristream predict examples/"]
+
+
+def test_blocks_in_a_list_are_seen():
+    assert (
+        shell_blocks(ROOT / "docs/how-to/fine-tune.md")[0][0]
+        == "tristream data index my-pictures/ -o my-pictures/index.csv"
+    )
 
 
 def test_the_second_block_installs_and_runs_the_tests():
@@ -117,7 +116,7 @@ def run(tmp_path: Path):
 
 @pytest.mark.parametrize("line", sorted({line for _, line in commands() if "predict examples/" in line}))
 def test_the_examples_are_scored_as_the_documents_say(run, line: str, tmp_path: Path):
-    words = shlex.split(line, comments=True)[1:]
+    words = parsed(line)[1]
     done = run("from tristream.cli.app import main; main()", *words)
     assert done.returncode == 0, done.stderr
     output = (tmp_path / words[words.index("-o") + 1]).read_text(encoding="utf-8") if "-o" in words else done.stdout
@@ -128,7 +127,7 @@ def test_the_examples_are_scored_as_the_documents_say(run, line: str, tmp_path: 
 
 
 def test_the_python_example_runs(run):
-    (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    (program,) = (text for language, text in blocks(ROOT / "README.md") if language == "python")
     done = run(program)
     assert done.returncode == 0, done.stderr
     assert "a.jpg None" in done.stdout  # the picture that is not there is a record, not the end

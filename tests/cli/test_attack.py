@@ -1,10 +1,9 @@
-"""`tristream attack` on the command line; and the commands of docs/attacks.md."""
+"""`tristream attack` on the command line."""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +18,6 @@ from tristream.detectors.checkpoint import save_checkpoint
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 
-PAGE = Path(__file__).parents[2] / "docs/attacks.md"
 CHEAP = ("--pictures", "2", "--cw-pictures", "2", "--cw-search-steps", "1", "--cw-iterations", "1", "--device", "cpu")
 
 
@@ -74,14 +72,3 @@ def test_without_its_library_the_extra_is_named(workshop: Path, monkeypatch: pyt
     told = run("attack", "--data", "photos/split.csv", "-o", "out")
     assert told.exit_code == 2
     assert "attack needs the 'research' extra: pip install 'tristream[research]'" in told.stderr
-
-
-def test_every_command_of_the_page_runs(workshop: Path) -> None:
-    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    lines = [shlex.split(line, comments=True)[1:] for block in blocks for line in block.splitlines()]
-    found = [words for words in lines if words]
-    assert len(found) >= 4
-    for words in found:
-        cheap = CHEAP if words[0] == "attack" else ()
-        done = run(*words, *cheap)
-        assert done.exit_code == 0, f"{shlex.join(words)}: {done.output}"

@@ -1,4 +1,4 @@
-"""docs/from-the-seed.md: every command is known, and those that need no network run, on data in miniature."""
+"""docs/from-the-seed.md: every command runs, on data in miniature and with a server of this machine as the network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.attacks.planted import planted_calibration
+from tests.data.server import Server
+from tests.docs.workshop import data_sets_of_the_network
 from tests.pictures import planted_manifest
 from tests.training.test_shipped_configs import frames
 from tristream.cli.app import app
 from tristream.data.manifest import Manifest
-from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
+from tristream.detectors.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/from-the-seed.md"
@@ -41,7 +43,6 @@ CHEAPER = {
     "attack": ("--pictures", "2", "--cw-pictures", "2", "--cw-search-steps", "1", "--cw-iterations", "1"),
 }
 """Words that a command gets in addition."""
-OF_THE_NETWORK = ("data download", "data index hub:")
 
 
 def commands() -> list[list[str]]:
@@ -50,10 +51,18 @@ def commands() -> list[list[str]]:
     return [shlex.split(line.replace("…", "")) for line in found]
 
 
+def streams() -> list[str]:
+    """The streams of the ablation modes that the page shortens to what differs, such as [frequency]."""
+    row = r"^\| … `(?:freq_only|spatial_freq)`.*$"
+    lines = re.findall(row, PAGE.read_text(encoding="utf-8"), re.M)
+    return [found for line in lines for found in re.findall(r"\[[a-z,]+\]", line)]
+
+
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Server) -> Path:
     """The current folder, as a clone in which somebody has the data sets: as little of each as makes a run."""
     monkeypatch.chdir(tmp_path)
+    data_sets_of_the_network(hub, monkeypatch)
     for name in ("configs", "examples"):
         Path(name).symlink_to(ROOT / name, target_is_directory=True)
     Path("tiny.yaml").write_text(TINY)
@@ -79,12 +88,18 @@ def run(words: list[str]) -> None:
     assert done.exit_code == 0, f"{shlex.join(words)}: {done.output} {done.exception!r}"
 
 
-def test_every_command_without_a_network_runs(workshop: Path) -> None:
-    todo = [words for words in commands() if not shlex.join(words).startswith(OF_THE_NETWORK)]
-    assert len(todo) >= 16
+def test_every_command_runs(workshop: Path) -> None:
+    todo = commands()
+    assert len(todo) >= 22
     for words in todo:
         if words[:2] == ["data", "split"]:
             words = [*words, "--replace"]
         run([*words, *CHEAPER.get(words[0], ())])
     assert sorted(folder.name for folder in Path("runs/seeds").iterdir()) == [f"seed-{n}" for n in range(5)]
+    only = shlex.split("train -c configs/seed_mix.yaml --set data=seed-split.parquet -c tiny.yaml")
+    for number, chosen in enumerate(streams()):
+        run([*only, "--set", f"detector.streams={chosen}", "-o", f"runs/mode-{number}"])
+        (best,) = Path(f"runs/mode-{number}").glob("checkpoints/best.safetensors")
+        assert read_metadata(best).config["streams"] == chosen.strip("[]").split(",")
+    assert len(streams()) == 5
     assert pd.read_parquet("ffpp.parquet")["split"].nunique() == 3

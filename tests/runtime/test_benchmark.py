@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,19 @@ def test_an_engine_that_scores_otherwise_is_seen() -> None:
     assert difference["torch-eager"] is None
     assert difference["torch-channels-last"] == 0
     assert difference["onnx-int8"] == pytest.approx(0.25)
+
+
+def test_an_engine_that_takes_other_crops_is_not_timed() -> None:
+    def open_engine(name: EngineName, threads: int) -> OpenDetector:
+        opened = opener(Clock())(name, threads)
+        crop = 64 if name == "torch-eager" else 96
+        return replace(
+            opened, metadata=METADATA.model_copy(update={"preprocessing": Preprocessing(short_side=crop, crop=crop)})
+        )
+
+    settings = Settings(threads=(1,), batches=(1,), seconds=0.1, rounds=1)
+    with pytest.raises(UsageError, match="takes crops of 96 px from a shorter side of .*: name files of one detector"):
+        run_benchmark(PICTURES, open_contenders(open_engine, settings), settings, clock=Clock())
 
 
 def test_progress_counts_every_turn() -> None:

@@ -131,7 +131,10 @@ def fit_domain(
     fitted_N = np.isin(group, groups[: len(groups) // 2])
     least = math.ceil(share / (1 - share) - 1e-9)
     if (n_held_out := int((~fitted_N).sum())) < least:
-        raise UsageError(f"{n_held_out} pictures cannot say what {share:.0%} of them are: it takes {2 * least} in all")
+        raise UsageError(
+            f"{n_held_out} pictures cannot say how far {share:.0%} of them lie at most: it takes {2 * least} in "
+            "all; with fewer, calibrate without the domain model (--no-domain)"
+        )
     counts = [int((label[fitted_N] == value).sum()) for value in (0, 1)]
     if min(counts) < 2:
         raise UndefinedMetricError(

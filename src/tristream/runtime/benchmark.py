@@ -169,11 +169,20 @@ def run_benchmark(
     progress: Progress = lambda done, total, words="": None,
     clock: Clock = time.perf_counter,
 ) -> BenchmarkReport:
-    """Measure the engines that opened. Raises ImageError for a picture that cannot be read."""
+    """Measure the engines that opened.
+
+    Raises ImageError for a picture that cannot be read, UsageError for engines that take other crops.
+    """
     threads, opened, open_s = contenders.threads, contenders.detectors, contenders.open_s
     reference = next(iter(open_s))
     first = opened[reference, threads[0]]
     preprocessing = first.metadata.preprocessing
+    for (name, _), detector in opened.items():
+        if (other := detector.metadata.preprocessing) != preprocessing:
+            raise UsageError(
+                f"{name} takes crops of {other.crop} px from a shorter side of {other.short_side}, {reference} "
+                f"of {preprocessing.crop} from {preprocessing.short_side}: name files of one detector"
+            )
     pixels = [rgb(content, f"picture {number}") for number, content in enumerate(pictures.files, 1)]
     crops = np.concatenate([preprocessing.crops(picture) for picture in pixels])
 
