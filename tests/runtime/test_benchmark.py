@@ -146,7 +146,7 @@ def test_an_engine_that_takes_other_crops_is_not_timed() -> None:
         )
 
     settings = Settings(threads=(1,), batches=(1,), seconds=0.1, rounds=1)
-    with pytest.raises(UsageError, match="takes crops of 96 px from a shorter side of .*: name files of one detector"):
+    with pytest.raises(UsageError, match=r"takes crops of 96 px from a shorter side of .*: name files of one detector"):
         run_benchmark(PICTURES, open_contenders(open_engine, settings), settings, clock=Clock())
 
 
