@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import tristream
 from tristream.cli.app import app
 from tristream.cli.benchmark import benchmark
 from tristream.images.preprocess import Preprocessing
@@ -177,6 +178,8 @@ def test_a_missing_extra_is_the_one_that_the_command_needs(command: str, monkeyp
         for name in sys.modules
         if name.startswith(("tristream.data", "tristream.evaluation", "tristream.export", "tristream.training"))
     ]:
+        if module.count(".") == 1:  # importing it again sets the package's attribute, too: that is undone as well
+            monkeypatch.setattr(tristream, module.partition(".")[2], sys.modules[module])
         monkeypatch.delitem(sys.modules, module)
     result = CliRunner().invoke(app, command.split())
     assert result.exit_code == 2
