@@ -6,14 +6,13 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.data.miniatures import MINIATURES, ffhq, put_pictures, sofake
-from tests.data.server import Server, serving
+from tests.data.server import Server
 from tristream.cli.app import app
 from tristream.cli.progress import progress_bar
 from tristream.data.manifest import Manifest
@@ -25,15 +24,6 @@ SEED_MIX = Path(__file__).parents[2] / "configs" / "mixes" / "seed.yaml"
 
 def _run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["data", *map(str, arguments)])
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    with serving() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.address)
-        yield server
 
 
 def test_layouts_lists_all_and_explains_one() -> None:
@@ -177,9 +167,9 @@ def test_download_prints_the_steps_where_it_cannot_fetch(name: str) -> None:
     assert READERS[name].layout.terms in result.stdout
 
 
-def test_download_fetches_a_data_set_of_the_hub_that_index_reads(server: Server, tmp_path: Path) -> None:
+def test_download_fetches_a_data_set_of_the_hub_that_index_reads(hub: Server, tmp_path: Path) -> None:
     shards = MINIATURES["huggingface"](tmp_path / "made").root
-    server.hub(
+    hub.hub(
         "me/set", {path.relative_to(shards).as_posix(): path.read_bytes() for path in sorted(shards.rglob("*.parquet"))}
     )
     folder = tmp_path / "set"
@@ -194,7 +184,7 @@ def test_download_fetches_a_data_set_of_the_hub_that_index_reads(server: Server,
     assert len(Manifest.read(tmp_path / "index.csv")) == 4
 
 
-def test_download_says_what_it_needs(server: Server, tmp_path: Path) -> None:
+def test_download_says_what_it_needs(hub: Server, tmp_path: Path) -> None:
     for words, message in {
         ("huggingface", tmp_path): "name a data set on the Hub: --repository OWNER/NAME",
         ("coco",): "say where the files go: tristream data download coco FOLDER",

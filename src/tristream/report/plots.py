@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Table, cell_of, of_all, of_part
 
 Float64 = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 SHARE = Axis("AUROC")
 CHANCE = 0.5
@@ -52,7 +54,7 @@ def roc(pictures: ResultSet, view: str) -> Plot | None:
     def named(entry: Entry) -> str:
         return f"{entry.name}: AUROC {cell_of(entry, view, 'auroc', of_all('auroc')).text}"
 
-    series = list(_lines(pictures, view, curve, named))
+    series = [Series(named(entry), lines=lines) for entry, lines in _drawn(pictures, view, curve)]
     x, y = Axis("reals called fake"), Axis("fakes called fake")
     return line_chart(_titled("ROC", pictures, view), x, y, series, diagonal=True) if series else None
 
@@ -105,14 +107,10 @@ def risk_coverage(pictures: ResultSet, view: str) -> Plot | None:
         stored = Stored(summary.balanced_accuracy_threshold, summary.verdict_thresholds, summary.distance_limit)
         return risk_series("", run.pictures[view].scored, stored, bootstrap=_bootstrap(run))
 
-    series = []
-    for entry in pictures.entries:
-        try:
-            drawn = [series_of(run) for run in entry.runs_of(view)]
-        except UndefinedMetricError:
-            continue
-        if drawn:
-            series.append(Series(entry.name, lines=[line for one in drawn for line in one.lines], band=drawn[0].band))
+    series = [
+        Series(entry.name, lines=[line for one in drawn for line in one.lines], band=drawn[0].band)
+        for entry, drawn in _drawn(pictures, view, series_of)
+    ]
     return risk_chart(_titled("Risk and coverage", pictures, view), series) if series else None
 
 
@@ -184,17 +182,15 @@ def _titled(words: str, pictures: ResultSet, view: str) -> str:
     return f"{words}, {view_name(view)}: {' or '.join(f'{real} real, {fake} fake' for real, fake in sorted(rows))}"
 
 
-def _lines(
-    pictures: ResultSet, view: str, curve: Callable[[Run], list[Point]], named: Callable[[Entry], str]
-) -> Iterator[Series]:
-    """A series per detector, a line per checkpoint; without those for which the curve is undefined."""
+def _drawn(pictures: ResultSet, view: str, draw: Callable[[Run], T]) -> Iterator[tuple[Entry, list[T]]]:
+    """What is drawn of each checkpoint of a detector; without those for which it is undefined."""
     for entry in pictures.entries:
         try:
-            lines = [curve(run) for run in entry.runs_of(view)]
+            found = [draw(run) for run in entry.runs_of(view)]
         except UndefinedMetricError:
             continue
-        if lines:
-            yield Series(named(entry), lines=lines)
+        if found:
+            yield entry, found
 
 
 def generators(pictures: ResultSet, view: str) -> Plot | None:

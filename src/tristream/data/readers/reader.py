@@ -134,7 +134,9 @@ class Reader(StrictModel, ABC):
         facts, unreadable = read_files(base, listing.table, headers_only, journal, progress)
         listed = listing.table
         if "sha256" in listed:
-            is_other = (listed["sha256"] != "") & (listed["sha256"] != facts["sha256"].reindex(listed.index))
+            is_other = (listed["sha256"] != "") & (
+                listed["sha256"].str.lower() != facts["sha256"].reindex(listed.index)
+            )
             changed = facts.index.intersection(listed.index[is_other])
             unreadable |= dict.fromkeys(listed.loc[changed, "path"], "its SHA-256 is not the one that is listed")
             facts = facts.drop(changed)
