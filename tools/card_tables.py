@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from card_records import CONDITIONS, DETECTORS, SETS, conditions, is_recorded, predictions, stored, summary
+from flip_rates import share
 
 from tristream.evaluation.comparison import compare
 from tristream.evaluation.figures import Figure, compute_figures
 from tristream.evaluation.summary import matched_auroc
 from tristream.evaluation.text import figure_text
+from tristream.metrics import selective
 from tristream.metrics.comparison import holm
 from tristream.runtime.verdict import Domain, Verdict, decide
 
@@ -154,12 +156,17 @@ def verdicts() -> str:
     """How often each verdict is given at the default rates, by label."""
     rows = []
     for pictures, words in SETS.items():
-        scored = predictions("shipped", pictures)
-        for condition, name in CONDITIONS.items():
+        recorded = summary("shipped", pictures)
+        for condition, part in conditions(pictures).items():
+            scored = part.scored
+            called_N = selective.answers(scored.logit_N, *stored().fake_and_real(), stored().far(scored))
             for label, side in enumerate(("real", "fake")):
-                found = verdicts_of(scored[(scored["condition"] == condition) & (scored["label"] == label)])
-                shares = [f"{found.count(v) / len(found):.1%}" for v in ("likely_fake", "likely_real", "unsure")]
-                rows.append([words, name, f"{side} ({len(found)})", *shares])
+                side_N = scored.label_N == label
+                found = (
+                    share(called_N[side_N] == call, scored.group_N[side_N], label, recorded.resamples, recorded.seed)
+                    for call in (1, 0, -1)
+                )
+                rows.append([words, condition, f"{side} ({side_N.sum()})", *map(figure_text, found)])
     return table(["pictures", "condition", "truly", "likely_fake", "likely_real", "unsure"], rows)
 
 

@@ -97,7 +97,7 @@ def test_thresholds_are_those_of_the_calibration_split_under_the_same_mask(
     assert bright.overall.figures["balanced_accuracy_at_threshold"].value == 1
     without = ablate(opened, PictureSet(data, "test"), tmp_path / "bare", None)
     figure = without.conditions["masked-bright"].overall.figures["balanced_accuracy_at_threshold"]
-    assert figure.reason == "the detector has no stored threshold"
+    assert figure.reason == "no threshold was fitted"
 
 
 def test_distances_are_of_the_whole_detector_and_not_recorded_where_streams_are_masked(data: Path) -> None:

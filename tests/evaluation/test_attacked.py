@@ -94,7 +94,7 @@ def test_what_is_undefined_has_a_reason_and_no_number() -> None:
         assert all(found[name].value is None for name in ("success_rate", "median_l2"))
         return {name: figure.reason for name, figure in found.items()}
 
-    assert figures(planted(), None)["success_rate"] == "the detector has no stored threshold"
+    assert figures(planted(), None)["success_rate"] == "no threshold was fitted"
     assert figures(planted(), 99.0)["success_rate"] == "no picture was called right before"
     nothing = summary_of(planted(moved=0)).conditions["fgsm-1"].attack.directions["hide"].figures
     assert (nothing["success_rate"].value, nothing["median_l2"].reason) == (0, "no attack succeeded")

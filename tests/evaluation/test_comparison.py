@@ -75,7 +75,7 @@ def test_measures_at_thresholds_use_those_of_each_detector() -> None:
     assert rare.difference == Figure(reason="a false-positive rate of 0.05 needs at least 200 reals, there are 120")
     unset = compare(a, b, measures=MEASURES, resamples=50).conditions["clean"]
     reason = unset.figures["balanced_accuracy_at_threshold"].difference.reason
-    assert reason == "the detector has no stored threshold"
+    assert reason == "no threshold was fitted"
 
 
 def test_delong_is_given_where_every_picture_is_its_own_group() -> None:

@@ -171,9 +171,9 @@ def test_without_calibration_and_threshold_the_figures_that_need_them_are_null()
     assert_interval(figures["auroc"])
     assert figures["brier"] == Figure(reason="the detector is not calibrated")
     assert figures["accuracy_at_half"] == Figure(reason="the detector is not calibrated")
-    assert figures["f1_at_threshold"] == Figure(reason="the detector has no stored threshold")
-    assert figures["area_under_risk_coverage"] == Figure(reason="the detector has no stored threshold")
-    assert figures["coverage"] == Figure(reason="the detector has no thresholds of verdicts")
+    assert figures["f1_at_threshold"] == Figure(reason="no threshold was fitted")
+    assert figures["area_under_risk_coverage"] == Figure(reason="no threshold was fitted")
+    assert figures["coverage"] == Figure(reason="no thresholds of verdicts were fitted")
 
 
 def test_one_class_leaves_only_what_is_defined() -> None:

@@ -130,13 +130,13 @@ class Stored:
     def balanced(self) -> float:
         """The threshold of best balanced accuracy. Raises UndefinedMetricError where there is none."""
         if self.balanced_accuracy is None:
-            raise UndefinedMetricError("the detector has no stored threshold")
+            raise UndefinedMetricError("no threshold was fitted")
         return self.balanced_accuracy
 
     def fake_and_real(self) -> tuple[float, float]:
         """The thresholds of the verdicts. Raises UndefinedMetricError where there are none."""
         if self.verdicts is None:
-            raise UndefinedMetricError("the detector has no thresholds of verdicts")
+            raise UndefinedMetricError("no thresholds of verdicts were fitted")
         return self.verdicts.fake, self.verdicts.real
 
     def far(self, pictures: Pictures) -> Bool:

@@ -10,7 +10,6 @@ from typing import Any
 from tristream.data.files import file_facts, short_name
 from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
-from tristream.detectors.checkpoint import load_checkpoint
 from tristream.environment import describe_environment
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL, Condition
@@ -18,8 +17,7 @@ from tristream.evaluation.figures import CONTENT
 from tristream.evaluation.runner import Fitted, Progress, evaluate
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration
-from tristream.runtime.engines import OpenDetector, open_session, shipped_weights, torch_device
-from tristream.runtime.torch_session import TorchSession
+from tristream.runtime.engines import OpenDetector, open_session, shipped_weights
 
 
 @dataclass(frozen=True)
@@ -174,14 +172,5 @@ def open_detector(checkpoint: Path | None, device: str = "auto", precision: str 
 
     Raises UsageError and CheckpointError.
     """
-    if precision not in ("32", "bf16"):
-        raise UsageError(f"precision '{precision}': expected 32 or bf16")
     path = checkpoint or shipped_weights()
-    if precision == "32":
-        return Opened(path, open_session(path, device), precision)
-    if path.suffix == ".onnx":
-        raise UsageError(f"precision {precision}: an .onnx file computes as it was exported; leave --precision out")
-    loaded = load_checkpoint(path)
-    session = TorchSession(loaded.detector, torch_device(device), autocast=True)
-    engine = f"PyTorch, {precision} autocast, {session.device}"
-    return Opened(path, OpenDetector(session, loaded.metadata, engine), precision)
+    return Opened(path, open_session(path, device, precision=precision), precision)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle"})
 """Suffixes of files that run code when they are loaded. They are never opened."""
+PRECISIONS = {"32": "fp32", "bf16": "bf16 autocast"}
+"""In which a checkpoint can be scored: by name, in words."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,23 @@ def load(checkpoint: str | Path | None = None, device: str = "auto", threads: in
     return Predictor(opened.session, opened.metadata, lambda: opened.engine)
 
 
-def open_session(checkpoint: Path, device: str = "auto", threads: int | None = None) -> OpenDetector:
-    """Open a file on the engine that its format calls for. Raises as `load`."""
+def open_session(
+    checkpoint: Path, device: str = "auto", threads: int | None = None, precision: str = "32"
+) -> OpenDetector:
+    """Open a file on the engine that its format calls for.
+
+    precision: "32", or "bf16" for bfloat16 where the operator allows it. Raises as `load`, and UsageError for another
+    precision than that of an exported file.
+    """
     if threads is not None and threads < 1:
         raise UsageError(f"threads {threads}: expected 1 or more")
-    return (_open_light if checkpoint.suffix.lower() == ".onnx" else _open_torch)(checkpoint, device, threads)
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision '{precision}': expected {' or '.join(PRECISIONS)}")
+    if checkpoint.suffix.lower() != ".onnx":
+        return _open_torch(checkpoint, device, threads, precision)
+    if precision != "32":
+        raise UsageError(f"precision {precision}: an .onnx file computes as it was exported; leave --precision out")
+    return _open_light(checkpoint, device, threads)
 
 
 def _open_light(checkpoint: Path, device: str, threads: int | None) -> OpenDetector:
@@ -70,7 +84,7 @@ def _open_light(checkpoint: Path, device: str, threads: int | None) -> OpenDetec
     return OpenDetector(session, session.metadata, lambda: session.engine)
 
 
-def _open_torch(checkpoint: Path, device: str, threads: int | None) -> OpenDetector:
+def _open_torch(checkpoint: Path, device: str, threads: int | None, precision: str) -> OpenDetector:
     with needs_extra("predict with a .safetensors checkpoint", "research"):
         import torch
 
@@ -81,9 +95,8 @@ def _open_torch(checkpoint: Path, device: str, threads: int | None) -> OpenDetec
         torch.set_num_threads(threads)
     loaded = load_checkpoint(checkpoint)
     where = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name(device)
-    return OpenDetector(
-        TorchSession(loaded.detector, device), loaded.metadata, f"PyTorch {torch.__version__}, fp32, {where}"
-    )
+    session = TorchSession(loaded.detector, device, autocast=precision == "bf16")
+    return OpenDetector(session, loaded.metadata, f"PyTorch {torch.__version__}, {PRECISIONS[precision]}, {where}")
 
 
 def torch_device(device: str) -> str:
