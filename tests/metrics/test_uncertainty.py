@@ -194,8 +194,8 @@ def test_mean_over_generators_covers_what_new_generators_would_give() -> None:
     covered, flat_width, width = 0, 0.0, 0.0
     for run in range(80):
         score = random.normal(size=480) + np.where(label == 1, random.normal(1.5, 0.8, 12)[generator + 4], 0)
-        columns = score, label, generator
-        interval = unc.mean_generator_auroc_bootstrap(*columns, np.arange(480), resamples=200, seed=run)
+        aurocs = resampled.GeneratorAurocs(score, label, generator)
+        interval = unc.generator_mean_bootstrap(aurocs, label, np.arange(480), resamples=200, seed=run)
         flat = unc.group_bootstrap(auroc_of(score, label), label, np.arange(480), resamples=200, seed=run)
         assert interval is not None
         assert flat is not None
@@ -205,13 +205,14 @@ def test_mean_over_generators_covers_what_new_generators_would_give() -> None:
     assert width > 1.3 * flat_width
 
 
-def test_mean_over_few_generators_has_no_interval() -> None:
+@pytest.mark.parametrize(
+    ("generators", "has_interval"), [(unc.LEAST_GENERATORS, True), (unc.LEAST_GENERATORS - 1, False)]
+)
+def test_mean_over_few_generators_has_no_interval(generators: int, has_interval: bool) -> None:
     score, label = tied(17)
-    generator = np.arange(label.size) % unc.LEAST_GENERATORS
-    columns = score, label, generator, np.arange(label.size)
-    assert unc.mean_generator_auroc_bootstrap(*columns, resamples=50) is not None
-    columns = score, label, generator % (unc.LEAST_GENERATORS - 1), np.arange(label.size)
-    assert unc.mean_generator_auroc_bootstrap(*columns, resamples=50) is None
+    aurocs = resampled.GeneratorAurocs(score, label, np.arange(label.size) % generators)
+    interval = unc.generator_mean_bootstrap(aurocs, label, np.arange(label.size), resamples=50)
+    assert (interval is not None) == has_interval
 
 
 def test_reflected_interval_of_a_calibrated_detector_mostly_reaches_zero() -> None:

@@ -343,3 +343,19 @@ def compute_figures(
     for (name, value), value_R in zip(values.items(), value_RF.T, strict=True):
         figures[name] = with_interval(figures[name], _interval(name, value, value_R, scored))
     return figures
+
+
+def mean_over_generators(statistic: resampled.Statistic, scored: Pictures, *, resamples: int, seed: int) -> Figure:
+    """The mean over generators, each counting alike; its interval is over groups of pictures and over generators.
+
+    statistic: counts_RN -> f64[R, G], of each generator by itself.
+    """
+    value_G = statistic(np.ones((1, len(scored))))[0]
+    reason = unc.too_few_generators(len(value_G)) or unc.too_few(scored.label_N, scored.group_N)
+    figure = Figure(value=float(value_G.mean()), reason=reason)
+    if reason:
+        return figure
+    interval = unc.generator_mean_bootstrap(
+        statistic, scored.label_N, scored.group_N, resamples=resamples, level=LEVEL, seed=seed
+    )
+    return with_interval(figure, interval)

@@ -18,18 +18,16 @@ from tristream.config import StrictModel
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import USUAL, VIEWS
 from tristream.evaluation.figures import (
-    LEVEL,
     Figure,
     Pictures,
     Stored,
     compute_figures,
+    mean_over_generators,
     read_conditions,
     statistic_of,
-    with_interval,
 )
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.runner import VIDEO, Progress
-from tristream.metrics import uncertainty as unc
 from tristream.registry import Registry
 
 MEASURES = ("auroc", "average_precision", "accuracy_at_zero", "oracle_accuracy", "balanced_accuracy_at_half")
@@ -247,26 +245,17 @@ def _mean(
     seed: int,
 ) -> Figure:
     """Every generator counts alike; its interval is over groups of pictures and over generators."""
-    values = [value for name in generators if (value := figures[name][measure].value) is not None]
-    if len(values) < len(generators):
-        reasons = [(name, f[measure].reason) for name in generators if (f := figures[name])[measure].value is None]
+    reasons = [(name, f[measure].reason) for name in generators if (f := figures[name])[measure].value is None]
+    if reasons:
         is_of_all = len(reasons) == len(generators) and len({reason for _, reason in reasons}) == 1
         return Figure(reason=reasons[0][1] if is_of_all else f"{reasons[0][0]}: {reasons[0][1]}")
-    figure = Figure(value=float(np.mean(values)), reason=unc.too_few(pictures.label_N, pictures.group_N))
-    if len(generators) < unc.LEAST_GENERATORS:
-        figure = Figure(
-            value=figure.value, reason=f"no interval: {len(generators)} generators, it takes {unc.LEAST_GENERATORS}"
-        )
-    if figure.reason:
-        return figure
     parts = [(chosen_N, statistic_of(measure, pictures[chosen_N], Stored())) for chosen_N in generators.values()]
 
     def statistic(counts_RN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         with np.errstate(invalid="ignore", divide="ignore"):  # NaN where a resample has lost a class of a generator
             return np.stack([of_part(counts_RN[:, chosen_N]) for chosen_N, of_part in parts], axis=1)
 
-    value_RG = unc.bootstrap_values(statistic, pictures.label_N, pictures.group_N, resamples=resamples, seed=seed)
-    return with_interval(figure, unc.percentile_interval(unc.means_over_generators(value_RG, seed), LEVEL))
+    return mean_over_generators(statistic, pictures, resamples=resamples, seed=seed)
 
 
 def by_video(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -19,11 +19,10 @@ from tristream.evaluation.figures import (
     Pictures,
     Stored,
     compute_figures,
+    mean_over_generators,
     read_conditions,
-    with_interval,
 )
 from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictures, stream_shares
-from tristream.metrics import uncertainty as unc
 from tristream.metrics.resampled import GeneratorAurocs
 from tristream.runtime.verdict import Thresholds
 
@@ -224,18 +223,9 @@ def _mean_generator_auroc(scored: Pictures, options: _Options) -> MeanFigure:
     n_generators = np.unique(scored.generator_N[scored.label_N == 1]).size
     if not n_generators or not (scored.label_N == 0).any():
         return MeanFigure(n_generators=n_generators, reason="no real pictures" if n_generators else "no fake pictures")
-    columns = scored.logit_N, scored.label_N, scored.generator_N
-    value = float(GeneratorAurocs(*columns)(np.ones((1, len(scored)))).mean())
-    reason = unc.too_few(scored.label_N, scored.group_N)
-    if n_generators < unc.LEAST_GENERATORS:
-        reason = f"no interval: {n_generators} generators, it takes {unc.LEAST_GENERATORS}"
-    figure = MeanFigure(n_generators=n_generators, value=value, reason=reason)
-    if reason:
-        return figure
-    interval = unc.mean_generator_auroc_bootstrap(
-        *columns, scored.group_N, resamples=options.resamples, level=LEVEL, seed=options.seed
-    )
-    return with_interval(figure, interval)
+    aurocs = GeneratorAurocs(scored.logit_N, scored.label_N, scored.generator_N)
+    figure = mean_over_generators(aurocs, scored, resamples=options.resamples, seed=options.seed)
+    return MeanFigure(n_generators=n_generators, **figure.model_dump())
 
 
 def matched_auroc(

@@ -184,31 +184,34 @@ def paired_group_bootstrap(
     )
 
 
-def mean_generator_auroc_bootstrap(
-    score_N: npt.ArrayLike,
+def generator_mean_bootstrap(
+    statistic: resampled.Statistic,
     label_N: npt.ArrayLike,
-    generator_N: npt.ArrayLike,
     group_N: npt.ArrayLike,
     *,
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval | None:
-    """Interval of the mean over generators of the AUROC against all reals, generators and groups being resampled.
+    """Interval of the mean of a metric over generators, generators and groups being resampled.
 
     Each resample draws groups as `group_bootstrap` does, then as many generators, with replacement, as there are; one
-    that lost its last picture counts for nothing in that resample. generator_N is read where the label is 1.
-    None below LEAST_GENERATORS generators and as in `group_bootstrap`.
+    that lost its last picture counts for nothing in that resample. statistic: counts_RN -> f64[R, G], a generator's
+    own, NaN where it is lost. None as `too_few` and `too_few_generators` say.
     """
-    aurocs = resampled.GeneratorAurocs(score_N, label_N, generator_N)
-    n_generators = aurocs.names.size
-    if n_generators < LEAST_GENERATORS or too_few(label_N, group_N):
+    value_RG = statistic(np.ones((1, np.asarray(label_N).size)))
+    if too_few(label_N, group_N) or too_few_generators(value_RG.shape[1]):
         return None
-    auroc_RG = bootstrap_values(aurocs, label_N, group_N, resamples=resamples, seed=seed)
-    return percentile_interval(means_over_generators(auroc_RG, seed), level)
+    value_RG = bootstrap_values(statistic, label_N, group_N, resamples=resamples, seed=seed)
+    return percentile_interval(_means_over_generators(value_RG, seed), level)
 
 
-def means_over_generators(value_RG: Float64, seed: int) -> Float64:
+def too_few_generators(count: int) -> str | None:
+    """Why the mean over so many generators can have no interval, or None."""
+    return f"no interval: {count} generators, it takes {LEAST_GENERATORS}" if count < LEAST_GENERATORS else None
+
+
+def _means_over_generators(value_RG: Float64, seed: int) -> Float64:
     """f64[at most R], the mean over as many generators as there are, drawn with replacement for each resample.
 
     value_RG: of each generator in each resample; NaN, for one that a resample has lost, counts for nothing.
