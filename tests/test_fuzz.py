@@ -90,7 +90,7 @@ def test_a_leak_of_the_decoder_and_a_silent_predictor_are_failures(
     outcome, error = trial(whole[:60])
     assert outcome == "error"
     assert fuzz_pictures.error_kind(error) == "truncated"
-    monkeypatch.setattr("tristream.images.decode._to_rgb", lambda picture, name: picture.nowhere)
+    monkeypatch.setattr("tristream.images.decode.to_rgb", lambda picture, name: picture.nowhere)
     assert trial(whole)[0] == "error"  # wrapped by decode
     monkeypatch.setattr("tristream.images.decode._name", lambda source: 1 / 0)
     assert trial(whole) == ("exception", "ZeroDivisionError: division by zero")

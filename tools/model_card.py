@@ -75,6 +75,17 @@ def speed() -> str:
     )
 
 
+def flips() -> str:
+    """How many verdicts the re-test of `predict` costs."""
+    found = record("flip-rates.json")
+    rows = [
+        [f"{side} ({part['n']})", figure_text(Figure(**part["flips"])), str(part["n_with_verdict"]),
+         figure_text(Figure(**part["lost"]))]
+        for side, part in found["classes"].items()
+    ]  # fmt: skip
+    return table(["truly", "flips, of all", "get a verdict by the score alone", "flips, of these"], rows)
+
+
 def domain_check() -> str:
     """Whether abstaining on unusual pictures lowers the risk on the reserved split."""
     found = record("domain-check.json")
@@ -113,6 +124,7 @@ def commands() -> str:
     lines = [record(f"{d}/{s}/record.json")["command"] for d in DETECTORS for s in SETS if is_recorded(d, s)]
     lines += [record("shipped/scale-spread.json")["command"], record("unseen-looks.json")["command"]]
     lines += [record("benchmark.json")["command"], record("domain-check.json")["command"]]
+    lines += [record("flip-rates.json")["command"]]
     return "\n".join(f"    {line}" for line in lines)
 
 
@@ -136,6 +148,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "looks": looks,
     "parity": card_tables.parity,
     "speed": speed,
+    "flips": flips,
     "domain_check": domain_check,
     "domain_rule": domain_rule,
     "looked_at": looked_at,

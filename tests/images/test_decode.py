@@ -13,7 +13,8 @@ from PIL import Image, TiffImagePlugin
 
 from tests.images.drawn import FORMATS, HEIGHT, WIDTH, encode, scene
 from tristream.errors import ImageError
-from tristream.images.decode import PICTURE_SUFFIXES, DecodedImage, decode, read_header
+from tristream.images.decode import DecodedImage, decode, read_header
+from tristream.images.formats import PICTURE_SUFFIXES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RED = (200, 30, 20)

@@ -216,7 +216,7 @@ def test_big_pictures_are_decoded_one_at_a_time(big: int, at_once: int, monkeypa
         return picture.convert("RGB")
 
     monkeypatch.setattr("tristream.images.decode.BIG_PICTURE", big)
-    monkeypatch.setattr("tristream.images.decode._to_rgb", watched)
+    monkeypatch.setattr("tristream.images.decode.to_rgb", watched)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(decode, [encode(scene(), "PNG")] * 2))
     assert seen == [at_once] * 2

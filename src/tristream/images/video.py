@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tristream.errors import ImageError, MissingExtraError, UsageError
-from tristream.images.decode import picture_format
+from tristream.images.formats import picture_format
 
 if TYPE_CHECKING:
     import av

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from tristream.errors import ImageError, UsageError
-from tristream.images.decode import PICTURE_SUFFIXES, decode
+from tristream.images.decode import decode
+from tristream.images.formats import PICTURE_SUFFIXES
 from tristream.images.video import HEAD, VIDEO_SUFFIXES, is_video
 
 UInt8 = npt.NDArray[np.uint8]

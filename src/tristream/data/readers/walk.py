@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from tristream.images.decode import PICTURE_SUFFIXES
+from tristream.images.formats import PICTURE_SUFFIXES
 from tristream.images.video import VIDEO_SUFFIXES
 
 SPLIT_FOLDERS = {
