@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,8 @@ def test_int8_costs_no_accuracy_on_the_corpus_test_split(condition: str) -> None
         for a, b in zip(heavy["logit"], light["logit"], strict=True)
     )
     assert changed <= 0.01 * len(heavy)
+
+
+def test_flips_were_counted_with_the_file_that_is_shipped() -> None:
+    found = json.loads((ROOT / "results" / "flip-rates.json").read_text(encoding="utf-8"))
+    assert found["checkpoint"]["sha256"] == file_facts(shipped_detector(), ["sha256"])["sha256"]
