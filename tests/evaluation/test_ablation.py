@@ -125,7 +125,7 @@ def test_a_finished_ablation_is_read_and_another_calibration_is_refused(
     assert (tmp_path / "out/record.json").read_text() == record
 
 
-def test_a_picture_that_stands_twice_has_no_shares_and_loses_no_run(opened: Opened, data: Path, tmp_path: Path) -> None:
+def test_a_picture_that_stands_twice_counts_twice(opened: Opened, data: Path, tmp_path: Path) -> None:
     table = pd.read_csv(data)
     test = table[table["split"] == "test"]
     copy = test.iloc[[0]].assign(path="again.png")
@@ -133,7 +133,10 @@ def test_a_picture_that_stands_twice_has_no_shares_and_loses_no_run(opened: Open
     pd.concat([table, copy]).to_csv(data, index=False)
     summary = ablate(opened, PictureSet(data, "test"), tmp_path / "out", None)
     assert summary.stream_shares is not None
-    assert all("stands there twice" in str(share.reason) for share in summary.stream_shares.values())
+    shares = [share.value for share in summary.stream_shares.values()]
+    whole = max(summary.conditions.values(), key=lambda condition: len(condition.streams or ())).overall
+    assert whole.n_real + whole.n_fake == len(test) + 1
+    assert sum(shares) == pytest.approx(whole.figures["auroc"].value - 0.5)
 
 
 def test_a_stream_that_tells_nothing_has_no_threshold(opened: Opened, data: Path, tmp_path: Path) -> None:

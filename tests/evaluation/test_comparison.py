@@ -48,12 +48,20 @@ def test_compare_refuses_different_pictures_labels_and_conditions() -> None:
     a = synthetic()
     with pytest.raises(UsageError, match="1 pictures are in one table only, such as phone-0"):
         compare(a, a[a.id != "phone-0"])
-    with pytest.raises(UsageError, match="two labels"):
+    with pytest.raises(UsageError, match="gan-3 has other copies or labels"):
         compare(a, a.assign(label=a.label.where(a.id != "gan-3", 0)))
     with pytest.raises(UsageError, match="JPEG 50"):
         compare(a, synthetic(conditions=("clean", "JPEG 50")))
-    with pytest.raises(UsageError, match="gan-1 stands there twice"):
+    with pytest.raises(UsageError, match="1 copies of pictures are in one table only"):
         compare(a, pd.concat([a, a[a.id == "gan-1"]]))
+
+
+def test_copies_of_a_picture_are_paired_one_by_one() -> None:
+    a, b = ([table, table[table.id == "gan-1"]] for table in (synthetic(), synthetic(seed=1)))
+    plain = compare(pd.concat(a), pd.concat(b), resamples=50).conditions["clean"]
+    assert (plain.n_real, plain.n_fake) == (120, 201)
+    turned = compare(pd.concat(a), pd.concat(b[::-1]), resamples=50).conditions["clean"]
+    assert turned.difference.value == plain.difference.value
 
 
 def test_compare_of_one_class_is_null_with_the_reason() -> None:

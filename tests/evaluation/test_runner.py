@@ -53,9 +53,19 @@ def test_every_picture_is_one_row_in_order_and_failures_have_no_logit(manifest: 
     )  # fmt: skip
     assert table["path"].tolist() == manifest.table["path"].tolist()
     assert table["logit"].isna().tolist() == [False] * 24 + [True]
-    assert table["error"].iloc[-1].endswith("download it again") or "broken.png" in table["error"].iloc[-1]
+    assert table["error"].iloc[-1].startswith(f"{manifest.file(24)}: truncated PNG")
     assert (table["weight_bright"][:24] + table["weight_dark"][:24]).to_numpy() == pytest.approx(np.ones(24))
     assert done[-1] == (25, 25)
+
+
+def test_a_picture_that_a_codec_cannot_hold_is_a_failed_row(tmp_path: Path) -> None:
+    for name, width in (("narrow.png", 80), ("wide.png", 16384)):
+        Image.new("RGB", (width, 70)).save(tmp_path / name)
+    (tmp_path / "wide.csv").write_text("path,label\nnarrow.png,0\nwide.png,1\n")
+    manifest = Manifest.read(tmp_path / "wide.csv").with_file_columns(["sha256"])
+    table = score_manifest(BrightnessSession(), SMALL_CROPS, manifest, CONDITIONS["webp-50"])
+    assert table["logit"].isna().tolist() == [False, True]
+    assert "16384 x 70 pixels cannot be encoded as WEBP" in table["error"].iloc[1]
 
 
 def test_batches_and_workers_change_nothing(manifest: Manifest) -> None:

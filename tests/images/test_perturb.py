@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from tests.pictures import natural_noise
-from tristream.errors import MissingExtraError, UsageError
+from tristream.errors import ImageError, MissingExtraError, UsageError
 from tristream.images import perturb
 from tristream.images.h264 import encode_again, encode_clip, h264
 from tristream.images.video import Frame
@@ -125,6 +126,21 @@ def test_a_frame_is_encoded_again_in_its_own_clip(frames: int, indices: list[int
     found = list(encode_again(_Still(frames), indices, 23))  # type: ignore[arg-type]
     assert [round(float(frame.pixels.mean()) / 20) for frame in found] == indices
     assert [frame.time_s for frame in found] == [index / 25 for index in indices]
+
+
+@pytest.mark.parametrize(
+    ("encode", "width"),
+    [
+        (lambda pixels: perturb.webp(pixels, 80), 16384),
+        (lambda pixels: perturb.jpeg(pixels, 80), 65501),
+        (lambda pixels: h264(pixels, 23), 16386),
+    ],
+)
+def test_a_picture_too_wide_for_a_codec_is_an_image_error(
+    encode: Callable[[np.ndarray], np.ndarray], width: int
+) -> None:
+    with pytest.raises(ImageError, match=f"{width} x 8 pixels cannot be encoded as"):
+        encode(np.zeros((8, width, 3), np.uint8))
 
 
 def test_without_the_extra_h264_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,10 +44,10 @@ class Attacked(StrictModel):
 
 
 def attacked(before: Pictures, after: Pictures, stored: Stored, *, resamples: int, seed: int) -> Attacked | None:
-    """Compare the pictures of `after` with the same ones before. None where a picture stands twice or has no before."""
+    """Compare the pictures of `after` with the same ones before. None where one of them has no before."""
     try:
         chosen = before[np.isin(before.id_N.astype(str), after.id_N.astype(str))]
-        same, _ = same_pictures("of an attack", {"before": chosen, "after": after})
+        same, _ = same_pictures("an attack", {"before": chosen, "after": after})
     except UsageError:
         return None
     norms = {name: getattr(same["after"], f"perturbation_{name}_N") for name in ("l2", "linf")}

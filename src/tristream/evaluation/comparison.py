@@ -59,15 +59,15 @@ def compare(
 ) -> Comparison:
     """Measures of two detectors on the same pictures, and the paired differences A - B, in every condition.
 
-    Pictures are joined by id within a condition; labels and groups are read from A. stored: thresholds of A and of B.
-    Raises UsageError where conditions, ids or labels differ or an id stands twice in a condition.
+    Pictures are joined by id within a condition, copies one by one; labels and groups are read from A. stored:
+    thresholds of A and of B. Raises UsageError where conditions, ids, their copies or labels differ.
     """
     a, b = read_conditions(predictions_a), read_conditions(predictions_b)
     if set(a) != set(b):
         raise UsageError(f"only one of the two tables has the conditions {', '.join(sorted(set(a) ^ set(b)))}")
     conditions = {}
     for name in a:
-        same, n_failed = same_pictures(name, {"a": a[name], "b": b[name]})
+        same, n_failed = same_pictures(f"condition {name}", {"a": a[name], "b": b[name]})
         conditions[name] = ComparedCondition(
             n_real=int((same["a"].label_N == 0).sum()),
             n_fake=int((same["a"].label_N == 1).sum()),

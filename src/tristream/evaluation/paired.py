@@ -31,31 +31,21 @@ class PairedFigure(StrictModel):
     """Of an AUROC by DeLong's test, where every group is one picture; None elsewhere."""
 
 
-def by_id(condition: str, pictures: Pictures) -> Pictures:
-    """In the order of their ids. Raises UsageError where an id stands twice."""
-    pictures = pictures[np.argsort(pictures.id_N, kind="stable")]
-    twice = pictures.id_N[1:][pictures.id_N[1:] == pictures.id_N[:-1]]
-    if twice.size:
-        raise UsageError(f"condition {condition}: picture {twice[0]} stands there twice; compare needs each id once")
-    return pictures
+def same_pictures(what: str, tables: Mapping[str, Pictures]) -> tuple[dict[str, Pictures], int]:
+    """The pictures that all tables have scored, in one order, and how many are left out; copies of a picture are paired
+    one by one.
 
-
-def same_pictures(condition: str, tables: Mapping[str, Pictures]) -> tuple[dict[str, Pictures], int]:
-    """The pictures that all tables have scored, in one order, and how many are left out.
-
-    Raises UsageError where ids or labels differ, or an id stands twice.
+    what: how messages begin. Raises UsageError where ids, their counts or labels differ.
     """
-    found = {name: by_id(condition, pictures) for name, pictures in tables.items()}
+    found = {name: pictures[np.lexsort((pictures.label_N, pictures.id_N))] for name, pictures in tables.items()}
     first, *others = found.values()
     for other in others:
         if differing := set(first.id_N) ^ set(other.id_N):
-            raise UsageError(
-                f"condition {condition}: {len(differing)} pictures are in one table only, such as {min(differing)}"
-            )
-        if (first.label_N != other.label_N).any():
-            raise UsageError(
-                f"condition {condition}: picture {first.id_N[first.label_N != other.label_N][0]} has two labels"
-            )
+            raise UsageError(f"{what}: {len(differing)} pictures are in one table only, such as {min(differing)}")
+        if len(first) != len(other):
+            raise UsageError(f"{what}: {abs(len(first) - len(other))} copies of pictures are in one table only")
+        if (differs_N := (first.id_N != other.id_N) | (first.label_N != other.label_N)).any():
+            raise UsageError(f"{what}: picture {first.id_N[differs_N][0]} has other copies or labels in another table")
     scored_N = ~np.logical_or.reduce([pictures.failed_N for pictures in found.values()])
     return {name: pictures[scored_N] for name, pictures in found.items()}, int((~scored_N).sum())
 
@@ -87,12 +77,12 @@ def stream_shares(tables: Mapping[frozenset[str], Pictures], *, resamples: int, 
     """The Shapley value of each stream in the AUROC; the empty set of streams has CHANCE_AUROC.
 
     tables: the scored pictures of every non-empty subset of the streams. One bootstrap over groups for all subsets.
-    The figures are empty, with the reason, where subsets have other pictures or one picture twice. Raises UsageError
-    where a subset is missing.
+    The figures are empty, with the reason, where subsets have other pictures. Raises UsageError where a subset is
+    missing.
     """
     streams = sorted(frozenset[str]().union(*tables))
     try:
-        named, _ = same_pictures("of a subset of the streams", {"+".join(sorted(s)): p for s, p in tables.items()})
+        named, _ = same_pictures("subsets of the streams", {"+".join(sorted(s)): p for s, p in tables.items()})
     except UsageError as error:
         return dict.fromkeys(streams, Figure(reason=str(error)))
     pictures = {subset: named["+".join(sorted(subset))] for subset in tables}

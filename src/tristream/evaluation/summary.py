@@ -156,8 +156,8 @@ def _shortcut_gap(pictures: Mapping[str, Pictures], seed: int, resamples: int) -
     if not {"delivered", "alike"} <= set(pictures):
         return None
     try:
-        same, _ = same_pictures("delivered", {name: pictures[name] for name in ("delivered", "alike")})
-    except UsageError as error:  # a table that holds a picture twice has no pairs
+        same, _ = same_pictures("delivered and alike", {name: pictures[name] for name in ("delivered", "alike")})
+    except UsageError as error:
         return PairedFigure(**dict.fromkeys(("a", "b", "difference"), Figure(reason=str(error))))
     return paired_figure(
         "auroc", same["delivered"], same["alike"], (Stored(), Stored()), resamples=resamples, seed=seed

@@ -11,7 +11,7 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 
-from tristream.errors import UsageError, needs_extra
+from tristream.errors import ImageError, UsageError, needs_extra
 from tristream.images.video import Clip, Frame
 
 UInt8 = npt.NDArray[np.uint8]
@@ -28,7 +28,8 @@ def encode_clip(frames: Sequence[UInt8], crf: int) -> list[UInt8]:
 
     frames: uint8[H, W, 3] each, all of one size; crf 0-51, 23 is libx264's default. An odd side is continued by its
     last row or column while it is encoded. Returns as many frames of the same size, the same every time.
-    Raises MissingExtraError without the video extra, UsageError for another CRF.
+    Raises MissingExtraError without the video extra, UsageError for another CRF, ImageError where H.264 cannot hold a
+    picture of this size.
     """
     if not 0 <= crf <= 51:
         raise UsageError(f"CRF {crf}: H.264 has 0 (nearly lossless) to 51")
@@ -37,14 +38,17 @@ def encode_clip(frames: Sequence[UInt8], crf: int) -> list[UInt8]:
     height, width = frames[0].shape[:2]
     even = ((0, height % 2), (0, width % 2), (0, 0))
     clip = BytesIO()
-    with av.open(clip, "w", format="mp4") as container:
-        options = {"crf": str(crf), "preset": PRESET, "threads": "1"}  # more threads, other bits
-        stream = container.add_stream("libx264", rate=FRAME_RATE, options=options)
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        for frame in frames:
-            picture = np.ascontiguousarray(np.pad(frame, even, mode="edge"))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
+    try:
+        with av.open(clip, "w", format="mp4") as container:
+            options = {"crf": str(crf), "preset": PRESET, "threads": "1"}  # more threads, other bits
+            stream = container.add_stream("libx264", rate=FRAME_RATE, options=options)
+            stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+            for frame in frames:
+                picture = np.ascontiguousarray(np.pad(frame, even, mode="edge"))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    except av.FFmpegError as error:  # of the longest side: 16,384 px
+        raise ImageError(f"{width} x {height} pixels cannot be encoded as H.264: {error.strerror}") from error
     clip.seek(0)
     with av.open(clip, "r") as written:
         decoded = [frame.to_ndarray(format="rgb24") for frame in written.decode(video=0)]

@@ -1,7 +1,8 @@
 """Perturbations: what happens to a picture on its way to the viewer, on decoded uint8 pixels.
 
 A setting that changes nothing (factor 1, sigma 0, share 1, 0 times) returns the input itself. A codec has no such
-setting: JPEG of quality 100 rounds, too. H.264 is in `images.h264`, since it needs the video extra.
+setting: JPEG of quality 100 rounds, too; a picture that it cannot hold is an ImageError. H.264 is in `images.h264`,
+since it needs the video extra.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, JpegImagePlugin
 
+from tristream.errors import ImageError
 from tristream.images.decode import decode, read_header
 
 UInt8 = npt.NDArray[np.uint8]
@@ -148,7 +150,9 @@ def _rescaled(pixels: UInt8, factor: float, resampling: Image.Resampling) -> UIn
 
 
 def _through_codec(pixels: UInt8, **options: object) -> UInt8:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, **options)  # type: ignore[arg-type]
-    height, width = pixels.shape[:2]
+    buffer, (height, width) = BytesIO(), pixels.shape[:2]
+    try:
+        Image.fromarray(pixels).save(buffer, **options)  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:  # of the longest sides: 16,383 px in WebP, 65,500 in JPEG
+        raise ImageError(f"{width} x {height} pixels cannot be encoded as {options['format']}: {error}") from error
     return decode(buffer.getvalue(), max_pixels=height * width).pixels
