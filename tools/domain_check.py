@@ -29,11 +29,12 @@ import torch
 from tristream.cli.progress import Show, progress_bar
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
+from tristream.data.sample import sample
 from tristream.detectors.checkpoint import Checkpoint, load_checkpoint
 from tristream.environment import describe_environment
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import CONDITIONS, contexts_of
-from tristream.evaluation.domain import groups, sample
+from tristream.evaluation.domain import groups
 from tristream.images.decode import decode
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.domain import DIRECTIONS, DomainModel, fit_domain
@@ -178,8 +179,8 @@ def main() -> None:
     if checkpoint.metadata.calibration is None:
         sys.exit(f"{options.checkpoint}: not calibrated, so it has no threshold; run tristream calibrate")
     facts = file_facts(options.checkpoint, ["sha256"])  # now: the file may be replaced while this runs
-    chosen = sample(manifest.split(options.split), options.limit, options.seed)
-    trained_on = sample(manifest.split(options.trained_on), options.reference, options.seed)
+    chosen = sample(manifest.split(options.split), options.limit, str(options.seed))
+    trained_on = sample(manifest.split(options.trained_on), options.reference, str(options.seed))
     seen = partial(observe, checkpoint, condition=options.condition)
     with progress_bar(options.trained_on) as show:
         reference = seen(trained_on, show=show)

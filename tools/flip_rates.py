@@ -24,8 +24,9 @@ import tristream
 from tristream.cli.progress import progress_bar
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
+from tristream.data.sample import sample
 from tristream.environment import describe_environment
-from tristream.evaluation.domain import groups, sample
+from tristream.evaluation.domain import groups
 from tristream.evaluation.figures import LEVEL, Figure
 from tristream.evaluation.text import figure_text
 from tristream.metrics import uncertainty as unc
@@ -109,7 +110,7 @@ def main() -> None:
     if predictor.calibration is None:
         sys.exit(f"{path}: not calibrated, so it has no verdicts; run tristream calibrate")
     facts = file_facts(path, ["sha256"])  # now: the file may be replaced while this runs
-    manifest = sample(Manifest.read(options.manifest).split(options.split), options.limit, options.seed)
+    manifest = sample(Manifest.read(options.manifest).split(options.split), options.limit, str(options.seed))
     with progress_bar(options.split) as show:
         rows = flip_rates(predictor, manifest, options.stability, options.resamples, options.seed, show)
     record = {

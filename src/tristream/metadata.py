@@ -6,6 +6,7 @@ The light runtime imports this file: it needs pydantic and numpy, not PyTorch.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +24,10 @@ METADATA_KEY = "tristream"
 """Under which a ModelMetadata stands as JSON, in a safetensors header and in the metadata_props of an ONNX file."""
 EXPORT_KEY = "tristream.export"
 """Under which an ONNX file holds its ExportRecord as JSON."""
+
+SKETCH = 256
+"""Of training pictures whose digests travel with the weights."""
+_SKETCH_DIGITS = 16
 
 M = TypeVar("M", bound=StrictModel)
 
@@ -47,10 +52,20 @@ class ModelMetadata(StrictModel):
     """Of the training run; None where it was not recorded."""
     training_data_sha256: str = ""
     """Digest of the manifest's rows that were trained on."""
+    training_sketch: tuple[str, ...] = ()
+    """Of these pictures, as `sketch` makes it; empty where it was not recorded."""
     licence: str = ""
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tristream_version: str = __version__
     notes: str = ""
+
+    def count_trained_on(self, sha256: Iterable[str]) -> int:
+        """How many of these pictures the sketch knows as training pictures: none of others, and not all of them.
+
+        Digests are as good as random, so the sketch holds the same share of any part of the training pictures: of n in
+        all, it knows SKETCH / n of those that are shared.
+        """
+        return len(set(self.training_sketch) & {digest[:_SKETCH_DIGITS] for digest in sha256})
 
 
 class ExportRecord(StrictModel):
@@ -64,6 +79,14 @@ class ExportRecord(StrictModel):
     quantisation: str = ""
     """In words: with what and on which pictures; empty for fp32."""
     tristream_version: str = __version__
+
+
+def sketch(sha256: Iterable[str]) -> tuple[str, ...]:
+    """What travels of the pictures that were trained on: their SKETCH smallest digests, shortened.
+
+    A bottom-k sketch (Broder, On the resemblance and containment of documents, 1997).
+    """
+    return tuple(sorted({digest[:_SKETCH_DIGITS] for digest in sha256})[:SKETCH])
 
 
 def parse_metadata(text: str, origin: str) -> ModelMetadata:

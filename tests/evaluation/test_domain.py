@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from tests.detectors.conftest import small_detector
 from tests.evaluation.test_runner import SMALL_CROPS, checkpoint, leaning_right, score_manifest_of
 from tristream.cli.app import app
 from tristream.data.manifest import Manifest
+from tristream.data.sample import sample
 from tristream.detectors.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from tristream.errors import ManifestError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import CONDITIONS
-from tristream.evaluation.domain import DomainPictures, fit_on, sample
+from tristream.evaluation.domain import DomainPictures, fit_on
 from tristream.runtime.engines import load
 
 
@@ -55,7 +57,11 @@ def test_the_sample_is_drawn_from_the_named_split_or_from_train(manifest: Manife
     assert drawn is not None
     assert (len(drawn), set(drawn.table["split"])) == (10, {"train"})
     assert drawn.table["path"].tolist() != manifest.split("train").table["path"].tolist()[:10]
-    assert sample(manifest, None, 0).table.equals(manifest.table)
+    assert sample(manifest, None, "0").table.equals(manifest.table)
+    turned = replace(manifest, table=manifest.table[::-1].reset_index(drop=True))
+    again = DomainPictures(count=10).drawn(turned)
+    assert again is not None
+    assert again.table["path"].tolist() == drawn.table["path"].tolist()[::-1], "the order of the rows plays no part"
     named = DomainPictures("reserved").drawn(manifest)
     assert named is not None
     assert len(named) == 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS, Pictur
 from tristream.evaluation.record import evaluate_checkpoint
 from tristream.evaluation.runner import Fitted, evaluate, score_manifest
 from tristream.images.preprocess import Preprocessing
-from tristream.metadata import ModelMetadata
+from tristream.metadata import SKETCH, ModelMetadata, sketch
 
 SMALL_CROPS = Preprocessing(short_side=64, crop=64)
 ANY = PictureContext("", 0)
@@ -188,6 +189,34 @@ def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest,
     assert sorted(again[again["label"] == 0]["logit"]) == pytest.approx(calibration.real_logits, abs=1e-5)
     with pytest.raises(ManifestError, match="cannot be read"):
         calibrate_checkpoint(source, tmp_path / "manifest.csv", "test", out)
+
+
+def test_pictures_that_were_trained_on_are_known_even_among_others(
+    manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded = load_checkpoint(leaning_right(checkpoint(tmp_path / "small.safetensors"), manifest.split("reserved")))
+    trained_on = [*manifest.table["sha256"][:2], *(f"{n:064x}" for n in range(2**10, 2**10 + 20))]
+    metadata = loaded.metadata.model_copy(update={"training_sketch": sketch(trained_on)})
+    save_checkpoint(tmp_path / "trained.safetensors", loaded.detector, metadata)
+    with pytest.raises(UsageError, match="was trained on pictures of 'reserved'; calibrate on pictures that it has"):
+        calibrate_checkpoint(
+            tmp_path / "trained.safetensors", tmp_path / "manifest.csv", "reserved", tmp_path / "out.safetensors"
+        )
+    assert not (tmp_path / "out.safetensors").exists()
+    evaluate_checkpoint(tmp_path / "trained.safetensors", tmp_path / "manifest.csv", "reserved", tmp_path / "seen")
+    assert "small was trained on at least 2 of these pictures" in caplog.text
+    caplog.clear()
+    evaluate_checkpoint(tmp_path / "trained.safetensors", tmp_path / "manifest.csv", "test", tmp_path / "other")
+    assert "was trained on" not in caplog.text
+
+
+def test_the_sketch_finds_its_share_of_an_overlap() -> None:
+    digests = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(4000)]
+    metadata = ModelMetadata(name="", detector="", config={}, training_sketch=sketch(digests[:3000]))
+    assert len(metadata.training_sketch) == SKETCH
+    assert metadata.count_trained_on(digests[:3000]) == SKETCH
+    assert metadata.count_trained_on(digests[3000:]) == 0
+    assert 10 <= metadata.count_trained_on(digests[2700:]) <= 45, "300 of 3,000 shared: 25.6 of 256 are expected"
 
 
 def leaning_right(path: Path, manifest: Manifest) -> Path:

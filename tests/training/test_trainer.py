@@ -201,6 +201,7 @@ def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_pat
     metadata = read_metadata(best)
     assert metadata.preprocessing.crop == 32
     assert len(metadata.training_data_sha256) == 64
+    assert metadata.training_sketch
     assert load_checkpoint(best).detector.stream_names == ("frequency", "semantic")
 
 

@@ -1,4 +1,4 @@
-"""A part of a manifest in which neither class, nor any source inside its class, outweighs another."""
+"""A part of a manifest that follows from its pictures, not from the order of its rows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def balanced_sample(manifest: Manifest, pictures: int, salt: str = "tristream") 
     part. The manifest needs its sha256 column. The order stays.
     """
     table = manifest.table
-    origin = origins(table)
-    order = table["sha256"].map(lambda picture: hashlib.sha256(f"{salt}\0{picture}".encode()).digest())
+    origin, order = origins(table), shuffled(table["sha256"], salt)
     taken = np.zeros(len(table), bool)
     for label in (0, 1):
         of_class = table.index[table["label"] == label]
@@ -29,6 +28,24 @@ def balanced_sample(manifest: Manifest, pictures: int, salt: str = "tristream") 
             rows = of_class[origin[of_class] == name]
             taken[order[rows].sort_values(kind="stable").index[:share]] = True
     return manifest.where(taken)
+
+
+def sample(manifest: Manifest, count: int | None, salt: str) -> Manifest:
+    """At most so many pictures, None for all, drawn by a hash of (salt, sha256). The order stays."""
+    if count is None or count >= len(manifest):
+        return manifest
+    manifest = manifest.with_file_columns(["sha256"])
+    return manifest.where((shuffled(manifest.table["sha256"], salt).rank(method="first") <= count).to_numpy(bool))
+
+
+def shuffled(name: pd.Series[str], salt: str) -> pd.Series[str]:
+    """By what to sort for an order as good as random, that of a hash of (salt, name)."""
+    return name.map(lambda one: hashed(one, salt))
+
+
+def hashed(name: str, salt: str) -> str:
+    """A number as good as random that follows from a name: 64 hexadecimal digits."""
+    return hashlib.sha256(f"{salt}\0{name}".encode()).hexdigest()
 
 
 def origins(table: pd.DataFrame) -> pd.Series[str]:

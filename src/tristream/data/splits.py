@@ -11,6 +11,7 @@ from itertools import islice
 import pandas as pd
 
 from tristream.data.manifest import Manifest
+from tristream.data.sample import hashed
 from tristream.errors import ManifestError, UsageError
 
 
@@ -130,7 +131,7 @@ def _check_fractions(fractions: Mapping[str, float]) -> None:
 
 
 def _split_of(group: str, fractions: Mapping[str, float], salt: str) -> str:
-    position = int.from_bytes(hashlib.sha256(f"{salt}\0{group}".encode()).digest()[:8]) / 2**64  # uniform in [0, 1]
+    position = int(hashed(group, salt)[:16], 16) / 16**16  # uniform in [0, 1]
     bound = 0.0
     for name, share in fractions.items():
         bound += share

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tristream.data.manifest import Manifest
+from tristream.data.sample import sample
+from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import Condition, contexts_of
 from tristream.evaluation.runner import Progress, prefetched
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.domain import DomainModel, fit_domain
 from tristream.runtime.session import Session, score_pictures
+
+log = logging.getLogger(__name__)
 
 # N pictures, F = streams x fusion width
 
@@ -40,16 +45,10 @@ class DomainPictures:
         """The pictures; None where no split is named and none is called so. Raises ManifestError for an unknown one."""
         if self.split is None and TRAINED_ON not in set(manifest.table["split"]):
             return None
-        return sample(manifest.split(self.split or TRAINED_ON), self.count, self.seed)
+        return sample(manifest.split(self.split or TRAINED_ON), self.count, f"domain {self.seed}")
 
 
 TRAINING_PICTURES = DomainPictures()
-
-
-def sample(manifest: Manifest, count: int | None, seed: int) -> Manifest:
-    """So many pictures drawn at random, or all; in the manifest's order."""
-    chosen = np.random.default_rng(seed).permutation(len(manifest))[:count]
-    return manifest.where(np.isin(np.arange(len(manifest)), chosen))
 
 
 def fit_on(
@@ -62,26 +61,37 @@ def fit_on(
 ) -> DomainModel:
     """Score pictures that a detector with streams was trained on, all of one split, and fit where they lie.
 
-    Raises ImageError for a picture that cannot be read, UsageError and UndefinedMetricError as `fit_domain`.
+    One that cannot be read is left out, with a warning. Raises UsageError and UndefinedMetricError as `fit_domain`.
     """
 
     contexts = contexts_of(drawn)
 
-    def prepare(row: int) -> Float32:
-        return preprocessing.crops(condition.apply(decode(drawn.file(row)).pixels, contexts[row]))
+    def prepare(row: int) -> Float32 | None:
+        try:
+            return preprocessing.crops(condition.apply(decode(drawn.file(row)).pixels, contexts[row]))
+        except ImageError as error:
+            log.warning("not among the training pictures: %s", error)
+            return None
 
     tokens: list[Float32] = []
-    for rows, crops in prefetched(prepare, len(drawn), batch_size=16, workers=2):
-        tokens_BSD = score_pictures(session, crops).tokens_BSD
-        assert tokens_BSD is not None, "a session with streams gives tokens"
-        tokens.append(tokens_BSD.reshape(len(rows), -1))
+    is_read = np.ones(len(drawn), np.bool_)
+    for rows, prepared in prefetched(prepare, len(drawn), batch_size=16, workers=2):
+        crops = [picture for picture in prepared if picture is not None]
+        is_read[rows] = [picture is not None for picture in prepared]
+        if crops:
+            tokens_BSD = score_pictures(session, crops).tokens_BSD
+            assert tokens_BSD is not None, "a session with streams gives tokens"
+            tokens.append(tokens_BSD.reshape(len(crops), -1))
         if progress:
             progress(rows[-1] + 1, len(drawn))
+    read = drawn.where(is_read)
+    if not tokens:
+        raise UsageError(f"none of {len(drawn)} training pictures can be read; see the warnings")
     return fit_domain(
         np.concatenate(tokens),
-        drawn.table["label"].to_numpy(np.int64),
-        groups(drawn),
-        source=f"{len(drawn)} pictures of the split '{drawn.table['split'].iloc[0]}', {condition.description}",
+        read.table["label"].to_numpy(np.int64),
+        groups(read),
+        source=f"{len(read)} pictures of the split '{read.table['split'].iloc[0]}', {condition.description}",
         seed=seed,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from tristream.evaluation.runner import Fitted, Progress, evaluate
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.engines import OpenDetector, open_session, shipped_weights
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -151,12 +154,17 @@ def evaluate_opened(
 ) -> Summary:
     """As `evaluate_checkpoint`. recalibrated: by condition, in place of the stored one; more: for the record; prepare:
     as for `evaluate`."""
-    metadata = opened.detector.metadata
+    metadata, manifest = opened.detector.metadata, pictures.read()
+    if seen := metadata.count_trained_on(manifest.table["sha256"]):
+        log.warning(
+            "%s was trained on at least %d of these pictures: what it scores on them says little of others",
+            metadata.name, seen,
+        )  # fmt: skip
     return evaluate(
         opened.detector.session,
         metadata.preprocessing,
         Fitted(metadata.calibration, metadata.domain, recalibrated or {}),
-        pictures.read(),
+        manifest,
         out,
         {**opened.record(command), **pictures.record(), **(more or {})},
         conditions=conditions,

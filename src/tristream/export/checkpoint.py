@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tristream.data.manifest import Manifest
+from tristream.data.sample import shuffled
 from tristream.detectors.checkpoint import read_metadata
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import CONDITIONS, contexts_of
@@ -39,9 +40,9 @@ def export_checkpoint(
 ) -> Parity | None:
     """Write `out` in "fp32" or "int8" and compare it with the checkpoint (None: the shipped one).
 
-    data, split, count: pictures, evenly spaced over the split; they set the ranges of int8, half of them as delivered
-    and half re-encoded. Others of the same split, up to COMPARED or half of it, serve for the comparison; without
-    `data` there is none. Raises UsageError, CheckpointError, ManifestError, ImageError.
+    data, split, count: pictures of the split, drawn by a hash of theirs; they set the ranges of int8, half of them as
+    delivered and half re-encoded. Others of the same split, up to COMPARED or half of it, serve for the comparison;
+    without `data` there is none. Raises UsageError, CheckpointError, ManifestError, ImageError.
     """
     source = checkpoint or shipped_weights()
     if out.suffix != ".onnx":
@@ -51,15 +52,14 @@ def export_checkpoint(
             "int8 needs pictures to measure ranges on: name a manifest with --data, or use --precision fp32"
         )
     preprocessing = read_metadata(source).preprocessing
-    manifest = None if data is None else Manifest.read(data).split(split)
+    manifest = None if data is None else Manifest.read(data).split(split).with_file_columns(["sha256"])
     size = 0 if manifest is None else len(manifest)
-    measured = np.zeros(0, np.int64)
+    total = 0
     if precision == "fp32" or manifest is None:
         export_onnx(source, out)
     else:
         total = min(count, size - min(COMPARED, size // 2))
-        measured = np.linspace(0, size - 1, total).astype(np.int64)
-        crops = _crops(manifest, preprocessing, measured)
+        crops = _crops(manifest, preprocessing, _drawn(manifest)[:total])
         words = f"pictures of the split '{split}', half of them re-encoded alike"
         with tempfile.TemporaryDirectory(dir=out.parent if out.parent.is_dir() else None) as folder:
             fp32 = Path(folder) / "fp32.onnx"
@@ -67,9 +67,13 @@ def export_checkpoint(
             quantise(fp32, out, crops, words, progress and (lambda done: progress(done, total)))
     if manifest is None:
         return None
-    others = np.setdiff1d(np.arange(size), measured)
-    rows = others[np.linspace(0, len(others) - 1, min(COMPARED, len(others))).astype(int)]
-    return compare_with_checkpoint(out, source, list(_crops(manifest, preprocessing, rows)))
+    others = _drawn(manifest)[total : total + COMPARED]
+    return compare_with_checkpoint(out, source, list(_crops(manifest, preprocessing, others)))
+
+
+def _drawn(manifest: Manifest) -> npt.NDArray[np.int64]:
+    """i64[N], the rows in an order as good as random, which follows from the pictures."""
+    return np.argsort(shuffled(manifest.table["sha256"], "export").to_numpy(str), kind="stable")
 
 
 def _crops(manifest: Manifest, preprocessing: Preprocessing, rows: npt.NDArray[np.int64]) -> Iterator[Float32]:

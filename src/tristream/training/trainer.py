@@ -32,6 +32,7 @@ from tristream.errors import ConfigError, ManifestError
 from tristream.evaluation.conditions import CONDITIONS, rehearse
 from tristream.evaluation.runner import score_manifest
 from tristream.images.preprocess import Preprocessing
+from tristream.metadata import sketch
 from tristream.metrics.binary import auroc
 from tristream.runtime.torch_session import TorchSession
 from tristream.training.augment import Augmentation, sample_generator
@@ -221,6 +222,7 @@ class _Run:
             update={
                 "seed": self.config.seed,
                 "training_data_sha256": self.train_data.digest(),
+                "training_sketch": sketch(self.train_data.table["sha256"]),
                 "notes": "; ".join([*self._lineage(), notes]),
             }
         )

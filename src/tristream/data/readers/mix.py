@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import READERS, Listing, Reader
 from tristream.data.readers.remote import is_remote
+from tristream.data.sample import hashed
 from tristream.errors import ManifestError
 
 
@@ -118,9 +118,5 @@ def _first(table: pd.DataFrame, cap: int, salt: str) -> Iterator[Any]:
     """Row labels of at most `cap` rows, whole groups in the order of a hash; the last group may be cut."""
     group = table["group"] if "group" in table else pd.Series("", index=table.index)
     group = group.where(group != "", table["path"])
-    order = sorted(zip(group, table["path"], table.index, strict=True), key=lambda one: (_hash(salt, one[0]), one[1]))
+    order = sorted(zip(group, table["path"], table.index, strict=True), key=lambda one: (hashed(one[0], salt), one[1]))
     yield from (index for _, _, index in order[:cap])
-
-
-def _hash(salt: str, name: str) -> bytes:
-    return hashlib.sha256(f"{salt}\0{name}".encode()).digest()
