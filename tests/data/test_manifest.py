@@ -106,6 +106,16 @@ def test_written_and_read_again_is_the_same(pair: Path, suffix: str) -> None:
     assert sorted(file.name for file in pair.iterdir()) == sorted({"a.png", "b.jpg", "index.csv", f"again{suffix}"})
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_null_of_another_column_is_the_empty_text(pair: Path, suffix: str) -> None:
+    table = pd.DataFrame({"path": ["a.png", "b.jpg"], "label": [0, 1], "video": [None, "v"], "depth": [1.5, None]})
+    path = pair / f"nulls{suffix}"
+    (table.to_csv if suffix == ".csv" else table.to_parquet)(path, index=False)
+    read = Manifest.read(path).table
+    assert read["video"].tolist() == ["", "v"]
+    assert read["depth"].astype(str).tolist()[0] == "1.5"
+
+
 def test_written_above_the_pictures_prefixes_the_paths(paint: Any, tmp_path: Path) -> None:
     paint("pool/real/a.png")
     manifest = Manifest.read(_csv(tmp_path / "pool", "path,label\nreal/a.png,0\n"))

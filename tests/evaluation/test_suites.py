@@ -159,7 +159,8 @@ def test_a_video_is_the_mean_of_the_frames_that_could_be_scored() -> None:
     assert np.isnan(raw.loc["r", "probability"])
     assert videos.loc["h", "error"] == "no frame of it could be scored"
     assert videos["label"].to_dict() == {"r": 0, "f": 1, "h": 1}
-    assert len(by_video(table.assign(video=""))) == 5, "a picture without a video is one of its own"
+    for nothing in ("", None, np.nan):
+        assert len(by_video(table.assign(video=nothing))) == 5, "a picture without a video is one of its own"
 
 
 def test_every_generator_counts_alike_in_the_mean_and_its_interval_is_over_generators() -> None:

@@ -126,6 +126,21 @@ def test_checkpoints_of_one_name_without_seeds_are_told_apart(tmp_path: Path) ->
     assert sorted(e.name for e in pictures.entries) == sorted(f"same ({run.checkpoint})" for run in pictures.runs)
 
 
+def test_two_precisions_of_one_checkpoint_are_two_rows_where_they_score_the_same(tmp_path: Path) -> None:
+    for name, conditions in (("a", ("delivered",)), ("b", ("delivered", "alike")), ("c", ("alike",))):
+        plant_run(tmp_path / f"runs/{name}", conditions={condition: {} for condition in conditions})
+    record = tmp_path / "runs/b/record.json"
+    record.write_text(record.read_text().replace('"precision": "32"', '"precision": "bf16"'))
+    runs = find_runs([tmp_path / "runs"])
+    for order in (runs, runs[::-1]):
+        (pictures,) = arrange(order)
+        assert sorted((e.name, len(e.runs)) for e in pictures.entries) == [("ours, in 32", 2), ("ours, in bf16", 1)]
+    (pictures,) = arrange(
+        [run for run in runs if "alike" not in run.summary.conditions or run.record.precision == "32"]
+    )
+    assert [e.name for e in pictures.entries] == ["ours"], "other conditions in another precision are one row"
+
+
 def test_robustness_goes_by_severity_and_starts_from_the_pictures_as_delivered(tmp_path: Path) -> None:
     summary = plant_run(tmp_path / "runs/ours", conditions=PERTURBED)
     lines = table_of(report_of(tmp_path), "robustness")

@@ -64,7 +64,8 @@ class Manifest:
         """Check a table and fill in what it does not say; only `path` and `label` (0, 1, real, fake) must be there.
 
         group: one picture, one group (its sha256, or its path where that is not known). generator of a fake: its
-        source. A real has no generator: one that is given becomes its source if that is empty. Reads no picture.
+        source. A real has no generator: one that is given becomes its source if that is empty. Other columns are kept,
+        a null in a column of text becomes the empty text, from Parquet as from CSV. Reads no picture.
         origin: what to call the table in errors. Raises ManifestError, also for files missing or outside `root`.
         """
         if missing := [name for name in ("path", "label") if name not in table.columns]:
@@ -97,7 +98,8 @@ class Manifest:
             "format": column["format"],
             "sha256": sha256,
         }
-        return cls(pd.DataFrame(known).join(table.drop(columns=list(COLUMNS), errors="ignore")), root)
+        others = table.drop(columns=list(COLUMNS), errors="ignore")
+        return cls(pd.DataFrame(known).join(others.apply(_without_nulls)), root)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -227,6 +229,12 @@ def _with_pyarrow(call: Callable[[], T]) -> T:
         return call()
     except ImportError:
         raise MissingExtraError("reading and writing Parquet", "data") from None
+
+
+def _without_nulls(column: pd.Series) -> pd.Series:
+    """A column of text with the empty text in place of nulls; numbers as they are."""
+    is_text = pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column)
+    return column.where(column.notna(), "") if is_text else column
 
 
 def _text(table: pd.DataFrame, name: str) -> pd.Series:

@@ -265,9 +265,9 @@ def by_video(predictions: pd.DataFrame) -> pd.DataFrame:
     it; its probability is the mean of theirs. Frames are of one video by the column `video`; one without it is a video
     of its own.
     """
+    video = predictions[VIDEO].where(predictions[VIDEO].notna(), "")
     table = predictions.assign(
-        output=expit(predictions["logit"]),
-        **{VIDEO: predictions[VIDEO].where(predictions[VIDEO] != "", predictions["path"])},
+        output=expit(predictions["logit"]), **{VIDEO: video.where(video != "", predictions["path"])}
     )
     columns = {name: (name, "first") for name in ("path", "label", "generator", "source", "group", "split")}
     videos = table.groupby(["condition", VIDEO], sort=False).agg(

@@ -96,8 +96,10 @@ def _title(run: Run) -> str:
 
 def _entries(runs: list[Run]) -> tuple[Entry, ...]:
     named: dict[str, dict[str, list[Run]]] = {}
+    apart = _apart(runs)
     for run in runs:
-        by_checkpoint = named.setdefault(run.record.checkpoint.name, {})
+        name = run.record.checkpoint.name
+        by_checkpoint = named.setdefault(f"{name}, precision {run.record.precision}" if name in apart else name, {})
         by_checkpoint.setdefault(run.record.checkpoint.sha256, []).append(run)
     entries = []
     for name, by_checkpoint in named.items():
@@ -111,3 +113,12 @@ def _entries(runs: list[Run]) -> tuple[Entry, ...]:
                 for found in by_checkpoint.values()
             ]
     return tuple(entries)
+
+
+def _apart(runs: list[Run]) -> set[str]:
+    """The detectors that were scored under one condition in several precisions: a row for each."""
+    precisions: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        for condition in run.summary.conditions:
+            precisions.setdefault((run.record.checkpoint.name, condition), set()).add(run.record.precision)
+    return {name for (name, _), found in precisions.items() if len(found) > 1}
