@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tristream.data.files import file_facts
@@ -50,6 +51,18 @@ def test_broken_changed_moved_and_missing_files_are_told_apart(paint: Any, tmp_p
     assert "recorded were" in findings["real/b.png"].detail
     assert str(findings["real/d.png"]) == "real/d.png: is not there"
     assert seen[-1] == (6, 6)
+
+
+def test_moved_files_are_found_where_only_some_sizes_were_recorded(paint: Any, tmp_path: Path) -> None:
+    for name in "ab":
+        paint(f"data/real/{name}.png")
+    manifest = _recorded(tmp_path)
+    manifest.table.loc[0, "bytes"] = pd.NA
+    manifest.write(tmp_path / "data" / "index.csv")
+    for name in "ab":
+        (tmp_path / f"data/real/{name}.png").rename(tmp_path / f"data/real/z{name}.png")
+    findings = {one.path: (one.fault, one.detail) for one in verify(_again(tmp_path))}
+    assert findings == {f"real/{name}.png": ("moved", f"real/z{name}.png") for name in "ab"}
 
 
 def test_dangling_links_and_unreadable_files_do_not_stop_the_search(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import BrightnessSession
@@ -166,15 +167,16 @@ def test_an_engine_without_masks_and_a_detector_without_streams_are_told(
 
 
 def test_pytorch_masks_exactly_as_the_detector_does() -> None:
-    from tristream.runtime.torch_session import TorchSession
+    from tristream.runtime.torch_session import TorchSession, scores_of
 
     detector = small_detector("multistream", streams=["frequency", "semantic"])
     crops = np.random.default_rng(0).random((3, 3, 64, 64), np.float32)
     subsets = [("frequency",), ("semantic",), ("frequency", "semantic")]
     found = TorchSession(detector).run_subsets(crops, subsets)
     for subset, scores in zip(subsets, found, strict=True):
-        mask = tuple(name in subset for name in detector.stream_names)
-        alone = TorchSession(detector, stream_mask=mask).run(crops)
+        mask = torch.tensor([[name in subset for name in detector.stream_names]]).expand(3, -1)
+        with torch.inference_mode():
+            alone = scores_of(detector.eval()(torch.from_numpy(crops), mask))
         np.testing.assert_allclose(scores.logits_B, alone.logits_B, atol=1e-5)
         np.testing.assert_allclose(scores.stream_weights_BS, alone.stream_weights_BS, atol=1e-5)
     assert not np.allclose(found[0].logits_B, found[1].logits_B)

@@ -112,16 +112,19 @@ def test_what_is_only_measured_is_not_called_guaranteed(calibration: Calibration
     """Planted: 19 reals of 4 sources, whose highest, of source d alone, is above the threshold at 10 %."""
     sources = ("a", "b", "c", *["a", "b", "c", "d"] * 4)
     known = calibrated(calibration, real_sources=sources, shared=("d", "x"))
-    odds, fake, real, *_ = meaning(known, 0.1, 0.1).splitlines()
+    odds, odds_of_real, fake, real, *_ = meaning(known, 0.1, 0.1).splitlines()
     assert "Of 19 reserved real pictures, unsure ones included, 5.3 % are called so" in fake
     assert "(0 to 25 % by photo source: 4, 1 of them also in other splits)" in fake
     assert "Measured, not guaranteed for a new photo source: with 4, 20.0 % is the least that can be guaranteed" in fake
     assert real.endswith("5.3 % are called so. Measured, not guaranteed for a new generator.")
     assert odds.startswith("How many of 100 pictures called likely_fake, by the score alone, are real: where 1 % ")
+    assert odds_of_real.startswith(
+        "How many of 100 pictures called likely_real, by the score alone, are fake: where 1 % "
+    )
     unseen = calibrated(calibration, real_sources=sources, shared=())
     assert "photo source: 4 not trained on)" in meaning(unseen, 0.1, 0.1)
     assert "not trained on" not in meaning(calibrated(calibration, real_sources=sources), 0.1, 0.1)
-    assert "Guaranteed: at most 20 % for a new photo source" in meaning(known, 0.2, 0.1).splitlines()[1]
+    assert "Guaranteed: at most 20 % for a new photo source" in meaning(known, 0.2, 0.1).splitlines()[2]
 
 
 def test_without_calibration_the_meaning_is_that_there_is_none() -> None:

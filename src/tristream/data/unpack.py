@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from tristream.data.download import BLOCK, DownloadError, Progress
+from tristream.data.download import BLOCK, DownloadError
 from tristream.data.files import path_problem
 
 MAX_FILES = 2_000_000
@@ -15,7 +15,7 @@ MAX_RATIO = 200
 """Unpacked to packed size of the archive; pictures hardly shrink, and a bomb shrinks a thousandfold."""
 
 
-def unpack(archive: Path, into: Path, max_bytes: int, progress: Progress | None = None) -> int:
+def unpack(archive: Path, into: Path, max_bytes: int) -> int:
     """Unpack into a folder and return the number of files. What is there with its full size is not written again.
 
     Raises DownloadError for a path that leaves the folder, a link, two entries of one name, more than MAX_FILES files,
@@ -28,10 +28,8 @@ def unpack(archive: Path, into: Path, max_bytes: int, progress: Progress | None 
         with zipfile.ZipFile(archive) as opened:
             entries = [entry for entry in opened.infolist() if not entry.is_dir()]
             _check(archive, entries, root, max_bytes)
-            for number, entry in enumerate(entries, 1):
+            for entry in entries:
                 _write(opened, entry, root / entry.filename)
-                if progress is not None:
-                    progress(number, len(entries))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive}: damaged, or no zip archive ({error}); delete it and fetch it again") from None
     return len(entries)

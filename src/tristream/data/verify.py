@@ -74,14 +74,13 @@ def _check(root: Path, path: str, sha256: str, bytes_: object, media: str) -> Fi
 
 
 def _found_again(manifest: Manifest, lost: set[str]) -> Iterator[tuple[str, str]]:
-    """(path in the manifest, path now) of lost files; only files of the right size are hashed."""
+    """(path in the manifest, path now) of lost files; where all sizes are known, only files of these are hashed."""
     table, named = manifest.table, set(manifest.table["path"])
     wanted: dict[str, list[str]] = defaultdict(list)
-    sizes = set[int]()
-    for path, sha256, size in table.loc[table["path"].isin(lost), ["path", "sha256", "bytes"]].itertuples(index=False):
-        if sha256:
-            wanted[sha256].append(path)
-            sizes.update([] if pd.isna(size) else [int(size)])
+    chosen = table[table["path"].isin(lost) & (table["sha256"] != "")]
+    for path, sha256 in zip(chosen["path"], chosen["sha256"], strict=True):
+        wanted[sha256].append(path)
+    sizes = set() if chosen["bytes"].isna().any() else set(chosen["bytes"].astype(int))
     for found, linked in walk(manifest.root):
         file = manifest.root / found
         try:

@@ -281,13 +281,13 @@ def score_conditions(
 
 
 def _together(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:
-    """Those that treat pixels alike and mask streams, as one; every other by itself."""
+    """Those that differ in the masked streams alone, as one; every other by itself."""
     masking: dict[Any, list[Condition]] = {}
     for condition in conditions:
         if condition.streams is None:
             yield [condition]
         else:
-            masking.setdefault(condition.apply, []).append(condition)
+            masking.setdefault((condition.apply, condition.on_crops, condition.ids), []).append(condition)
     yield from masking.values()
 
 

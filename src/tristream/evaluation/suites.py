@@ -250,10 +250,15 @@ def _mean(
         is_of_all = len(reasons) == len(generators) and len({reason for _, reason in reasons}) == 1
         return Figure(reason=reasons[0][1] if is_of_all else f"{reasons[0][0]}: {reasons[0][1]}")
     parts = [(chosen_N, statistic_of(measure, pictures[chosen_N], Stored())) for chosen_N in generators.values()]
+    classes = [pictures.label_N == label for label in (0, 1)]
 
     def statistic(counts_RN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        with np.errstate(invalid="ignore", divide="ignore"):  # NaN where a resample has lost a class of a generator
-            return np.stack([of_part(counts_RN[:, chosen_N]) for chosen_N, of_part in parts], axis=1)
+        columns = []
+        for chosen_N, of_part in parts:
+            lost_R = ~np.logical_and.reduce([counts_RN[:, chosen_N & side_N].any(axis=1) for side_N in classes])
+            with np.errstate(invalid="ignore", divide="ignore"):
+                columns.append(np.where(lost_R, np.nan, of_part(counts_RN[:, chosen_N])))
+        return np.stack(columns, axis=1)
 
     return mean_over_generators(statistic, pictures, resamples=resamples, seed=seed)
 

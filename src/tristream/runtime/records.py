@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -119,8 +119,6 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     if thresholds is None or calibration is None:
         return f"{predictor.model_name} is not calibrated: no probability, no verdicts. Run 'tristream calibrate'."
     verdicts, domain = calibration.verdicts(thresholds.fake, thresholds.real), predictor.domain_model
-    shares = [verdicts.real_among_likely_fake(fake_share) for fake_share in FAKE_SHARES]
-    odds = "; ".join(f"where {100 * share.fake_share:g} % of all are fake, {_of_100(share)}" for share in shares)
     unfamiliar = (
         ()
         if domain is None
@@ -130,7 +128,10 @@ def meaning(predictor: Predictor, false_alarm_rate: float, miss_rate: float) -> 
     likely_real = promise(calibration, "likely_real", miss_rate, verdicts)
     return "\n".join(
         (
-            f"How many of 100 pictures called likely_fake, by the score alone, are real: {odds}.",
+            "How many of 100 pictures called likely_fake, by the score alone, are real: "
+            f"{_at_shares(verdicts.real_among_likely_fake)}.",
+            "How many of 100 pictures called likely_real, by the score alone, are fake: "
+            f"{_at_shares(verdicts.fake_among_likely_real)}.",
             f"likely_fake: score above {thresholds.fake:.2f}. {likely_fake}",
             f"likely_real: score below {thresholds.real:.2f}. {likely_real}",
             "stable: how many re-encoded copies keep the verdict, and the spread of their scores. "
@@ -161,6 +162,11 @@ def promise(calibration: Calibration, claim: Claim, rate: float, verdicts: Reser
     least = f"{100 / (len(groups) + 1):.1f}"
     reach = f"with {len(groups)}, {least} % is the least that can be guaranteed"
     return f"{measured}). Measured, not guaranteed for a new {group}: {reach}."
+
+
+def _at_shares(wrong: Callable[[float], Share]) -> str:
+    shares = map(wrong, FAKE_SHARES)
+    return "; ".join(f"where {100 * share.fake_share:g} % of all are fake, {_of_100(share)}" for share in shares)
 
 
 def _of_100(share: Share) -> str:

@@ -1,4 +1,4 @@
-"""A Session on PyTorch: for training, evaluation and, until the light runtime takes over, for `predict`."""
+"""A Session on PyTorch: for training, evaluation, and `predict` with a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,22 +14,11 @@ from tristream.runtime.session import Float32, Scores
 class TorchSession:
     """Runs a detector in eval mode, channels-last, without gradients; float32 unless told otherwise."""
 
-    def __init__(
-        self,
-        detector: Detector,
-        device: str | torch.device = "cpu",
-        *,
-        stream_mask: tuple[bool, ...] | None = None,
-        autocast: bool = False,
-    ) -> None:
-        """stream_mask: which of the S streams take part, None for all. autocast: bfloat16 where the operator allows it.
-
-        The detector is used, not copied.
-        """
+    def __init__(self, detector: Detector, device: str | torch.device = "cpu", *, autocast: bool = False) -> None:
+        """The detector is used, not copied. autocast: bfloat16 where the operator allows it."""
         self.device = torch.device(device)
         self.detector = detector.to(self.device).to(memory_format=torch.channels_last)
         self._autocast = autocast
-        self._mask = None if stream_mask is None else torch.tensor(stream_mask, device=self.device)
 
     @property
     def stream_names(self) -> tuple[str, ...]:
@@ -37,9 +26,7 @@ class TorchSession:
 
     def run(self, pixels: Float32) -> Scores:
         with self._inference():
-            batch = self._batch(pixels)
-            mask = None if self._mask is None else self._mask.expand(len(batch), -1)
-            return scores_of(self.detector(batch, mask))
+            return scores_of(self.detector(self._batch(pixels)))
 
     def run_subsets(self, pixels: Float32, subsets: Sequence[tuple[str, ...]]) -> list[Scores]:
         """See `MaskingSession`. Raises ValueError for a detector without streams."""

@@ -69,7 +69,8 @@ def ablate_retrained(
     if config.detector.get("name", "multistream") != "multistream" or config.init_from is not None:
         raise UsageError("retraining without a stream needs a config of a new multistream detector, without init_from")
     folders, tables = {}, {}
-    for streams in subsets(tuple(config.detector.get("streams", STREAMS))):
+    every = tuple(config.detector.get("streams", STREAMS))
+    for streams in subsets(every):
         name = "+".join(streams)
         folder = out / name
 
@@ -88,7 +89,7 @@ def ablate_retrained(
         )  # fmt: skip
         folders[name] = f"{name}/evaluation"
         tables[frozenset(streams)] = read_conditions(pd.read_parquet(folder / "evaluation" / "predictions.parquet"))
-    resamples = summary_of(out, folders[max(folders, key=len)]).resamples
+    resamples = summary_of(out, folders["+".join(every)]).resamples
     result = RetrainedAblation(
         seed=config.seed,
         folders=folders,
@@ -108,7 +109,7 @@ def of_streams(config: TrainConfig, streams: tuple[str, ...]) -> TrainConfig:
     """
     detector: dict[str, Any] = {**config.detector, "streams": list(streams)}
     kept = {name: term for name, term in config.objectives.items() if _is_of(name, term, streams)}
-    others = tuple(f"streams.{name}." for name in STREAMS if name not in streams)
+    others = tuple(f"streams.{name}." for name in config.detector.get("streams", STREAMS) if name not in streams)
     frozen = tuple(module for module in config.frozen if not f"{module}.".startswith(others))
     rates = {name: rate for name, rate in config.optim.multipliers.items() if not f"{name}.".startswith(others)}
     update: dict[str, Any] = {
