@@ -116,7 +116,7 @@ def test_a_run_goes_on_where_it_was_interrupted(
 ) -> None:
     """Interrupted in the middle of the second video: the first is not decoded again, the second from its start."""
     opened: list[str] = []
-    open_clip, write = frames.open_clip, frames._write
+    open_clip, write = frames.open_clip, frames.write_bytes
 
     def watched(path: Path) -> object:
         opened.append(path.name)
@@ -128,19 +128,19 @@ def test_a_run_goes_on_where_it_was_interrupted(
         write(path, content)
 
     monkeypatch.setattr(frames, "open_clip", watched)
-    monkeypatch.setattr(frames, "_write", interrupted)
+    monkeypatch.setattr(frames, "write_bytes", interrupted)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         make_frames(videos, out, FOUR)
     assert opened == ["a.mp4", "b.mp4"]
     assert not (out / MANIFEST).exists()
-    monkeypatch.setattr(frames, "_write", write)
+    monkeypatch.setattr(frames, "write_bytes", write)
     resumed = make_frames(videos, out, FOUR)
     assert opened == ["a.mp4", "b.mp4", "b.mp4", "c.mp4"]
     fresh = make_frames(videos, tmp_path / "fresh", FOUR)
     pd.testing.assert_frame_equal(resumed.manifest.table, fresh.manifest.table)
     assert (out / FRAMES).read_bytes() == (tmp_path / "fresh" / FRAMES).read_bytes()
-    assert not list(out.rglob("*.unfinished"))
+    assert not [file for file in out.rglob(".*") if file.is_file()], "nothing half written stays"
 
 
 def test_what_changed_or_went_missing_is_made_again(videos: Manifest, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_pictures_among_the_videos_are_left_out_with_a_reason(tmp_path: Path) ->
     root = tmp_path / "mixed"
     root.mkdir()
     write_clip(root / "a.mp4", grey(50, 60))
-    frames._write(root / "b.png", frames._png(np.zeros((8, 8, 3), np.uint8)))
+    frames.write_bytes(root / "b.png", frames._png(np.zeros((8, 8, 3), np.uint8)))
     (root / "index.csv").write_text("path,label\na.mp4,real\nb.png,fake\n")
     made = make_frames(videos_of(root / "index.csv"), tmp_path / "out", FOUR)
     assert made.failed == {"b.png": "a picture, not a video"}

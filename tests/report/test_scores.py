@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.planted import planted_predictions
 from tristream.data.manifest import Manifest
-from tristream.errors import UsageError
+from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.summary import Summary, summarise
 from tristream.report.runs import arrange
@@ -124,5 +124,5 @@ def test_another_run_is_not_overwritten(tmp_path: Path, manifest: Manifest, pred
     theirs = predictions[predictions["condition"] == "delivered"].rename(columns={"logit": "score"})[["path", "score"]]
     join(tmp_path, manifest, theirs)
     join(tmp_path, manifest, theirs)
-    with pytest.raises(UsageError, match="holds another run"):
+    with pytest.raises(ManifestError, match="holds another run"):
         join(tmp_path, manifest, theirs.assign(score=theirs["score"] + 1))

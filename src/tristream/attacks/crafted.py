@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tristream.atomic import replaced
 from tristream.attacks.budget import Attack
 from tristream.evaluation.conditions import Condition, Float32, Parameter, PictureContext
 from tristream.images import perturb
@@ -35,11 +36,8 @@ class Store:
     def write(self, attack: str, picture: str, crops: Float32 | UInt8) -> None:
         """Keep crops [N, 3, H, W]."""
         path = self._path(attack, picture)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with replaced(path) as part, part.open("wb") as file:
             np.save(file, crops)
-        temporary.replace(path)
 
     def read(self, attack: str, picture: str) -> UInt8:
         """uint8[N, 3, H, W]."""

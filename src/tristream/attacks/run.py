@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tristream.atomic import write_text
 from tristream.attacks.budget import Attack
 from tristream.attacks.checks import Check, sanity
 from tristream.attacks.crafted import Store, conditions_of, rounded
@@ -124,7 +125,7 @@ def _checked(out: Path, summary: Summary, conditions: Sequence[Condition]) -> li
     pictures = read_conditions(pd.read_parquet(out / "predictions.parquet"))
     checks = sanity(pictures, summary.stored("delivered"), {c.name: c.parameters for c in conditions})
     text = json.dumps([check.model_dump() for check in checks], indent=1)
-    (out / CHECKS).write_text(text + "\n", encoding="utf-8")
+    write_text(out / CHECKS, text + "\n")
     for check in checks:
         if not check.passed:
             log.warning("check failed: %s", check.words)

@@ -21,6 +21,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import Field, ValidationError
 
+from tristream.atomic import write_bytes, write_text
 from tristream.config import StrictModel
 from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, read_recorded
 from tristream.data.manifest import Manifest
@@ -222,7 +223,7 @@ def _claimed(out: Path, recipe: Recipe) -> Recipe:
         if there != recipe:
             raise ManifestError(f"{out}: holds pictures of another recipe ({there}); choose another folder")
     else:
-        path.write_text(recipe.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(path, recipe.model_dump_json(indent=1) + "\n")
     return recipe
 
 
@@ -251,10 +252,7 @@ def _written(
             file = manifest.file(row)
             picture = decode(read_recorded(file, picture_id), str(file))
             content = equalised_file(picture.pixels, picture_id, recipe)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = target.with_name(f".{target.name}.unfinished")
-            unfinished.write_bytes(content)
-            unfinished.replace(target)
+            write_bytes(target, content)
         return {"path": copy, **file_facts(target)}
     except (ImageError, MissingExtraError, UsageError) as error:
         return str(error).removeprefix(f"{manifest.file(row)}: ")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tristream.atomic import write_text
 from tristream.data.download import DownloadError, Progress, fetch
 from tristream.data.hub import HubFile, chosen, fetch_file, list_files
 from tristream.data.readers.layout import Hub, Layout, WebFile
@@ -127,6 +128,4 @@ def _record(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def _write(folder: Path, record: dict[str, dict[str, object]]) -> None:
-    unfinished = folder / f".{RECORD}.unfinished"
-    unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(folder / RECORD)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")

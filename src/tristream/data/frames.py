@@ -17,6 +17,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import ValidationError
 
+from tristream.atomic import write_bytes
 from tristream.config import StrictModel
 from tristream.data.files import FILE_COLUMNS, Progress, file_facts
 from tristream.data.manifest import Manifest
@@ -143,7 +144,7 @@ def make_frames(
             progress(row + 1, len(videos))
     listed = pd.DataFrame(rows).reindex(columns=list(dict.fromkeys([*rows[0], *FrameRecord.model_fields])))
     listed["frame"] = listed["frame"].astype("Int64")
-    _write(out / FRAMES, listed.to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(out / FRAMES, listed.to_csv(index=False, lineterminator="\n").encode())
     made = listed[listed["path"] != ""].drop(columns="reason")
     if made.empty:
         raise ManifestError(f"no picture was made of {len(videos):,} videos; see {out / FRAMES}")
@@ -166,7 +167,7 @@ def _frames_of(
     file = videos.file(row)
     with open_clip(file) as clip:
         frames = tuple(_made(clip, recipe, out, name, detector))
-    _write(record, VideoRecord(sha256=sha256, frames=frames).model_dump_json().encode() + b"\n")
+    write_bytes(record, VideoRecord(sha256=sha256, frames=frames).model_dump_json().encode() + b"\n")
     return frames
 
 
@@ -184,7 +185,7 @@ def _made(
                 continue
             pixels, box = found
         path = f"{name}/{index:06d}.png"
-        _write(out / path, _png(pixels))
+        write_bytes(out / path, _png(pixels))
         yield FrameRecord(frame=index, time_s=round(frame.time_s, 6), path=path, box=box)
 
 
@@ -209,7 +210,7 @@ def _claim(out: Path, recipe: FrameRecipe) -> None:
         if there != recipe:
             raise ManifestError(f"{out}: holds pictures of another recipe ({there}); choose another folder")
     else:
-        _write(path, recipe.model_dump_json(indent=1).encode() + b"\n")
+        write_bytes(path, recipe.model_dump_json(indent=1).encode() + b"\n")
 
 
 def _cells(frame: FrameRecord) -> dict[str, Any]:
@@ -221,11 +222,3 @@ def _png(pixels: UInt8) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # lossless whatever the level; this one is fast
     return file.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

@@ -11,6 +11,7 @@ from typing import NamedTuple, TextIO
 
 import pandas as pd
 
+from tristream.atomic import replaced
 from tristream.data.files import FILE_COLUMNS, Progress, in_threads, media_of, path_problem
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, MissingExtraError
@@ -137,13 +138,11 @@ def _journal(
         path.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: cannot go on from this journal ({error}); delete it to start anew") from None
-    unfinished = path.with_name(path.name + ".unfinished")
-    with unfinished.open("w", encoding="utf-8", errors="surrogatepass") as stream:  # without the torn line
+    with replaced(path) as part, part.open("w", encoding="utf-8", errors="surrogatepass") as stream:  # no torn line
         stream.write(head)
         note = _writer(stream)
         for name, facts in known.items():
             note(name, facts)
-    unfinished.replace(path)
     return known, _writer(stack.enter_context(path.open("a", encoding="utf-8", errors="surrogatepass")))
 
 

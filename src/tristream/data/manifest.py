@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tristream.atomic import replaced
 from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, media_of, path_problem
 from tristream.errors import ManifestError, MissingExtraError
 
@@ -166,13 +167,11 @@ class Manifest:
         start = check_target(path, self.root, relative_to)
         prefix = self.root.relative_to(start).as_posix()
         table = self.table if prefix == "." else self.table.assign(path=prefix + "/" + self.table["path"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        if path.suffix == ".csv":
-            table.to_csv(unfinished, index=False, encoding="utf-8", lineterminator="\n")
-        else:
-            _with_pyarrow(lambda: table.to_parquet(unfinished, index=False))
-        unfinished.replace(path)
+        with replaced(path) as part:
+            if path.suffix == ".csv":
+                table.to_csv(part, index=False, encoding="utf-8", lineterminator="\n")
+            else:
+                _with_pyarrow(lambda: table.to_parquet(part, index=False))
 
 
 def check_target(path: Path, root: Path, relative_to: Path | None = None) -> Path:

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from tristream.atomic import replaced
 from tristream.data.download import BLOCK, DownloadError
 from tristream.data.files import path_problem
 
@@ -57,12 +58,9 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo], root: Path, max_bytes:
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
     if target.is_file() and target.stat().st_size == entry.file_size:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.unfinished")
     left = entry.file_size
-    with opened.open(entry) as source, unfinished.open("wb") as stream:
+    with opened.open(entry) as source, replaced(target) as part, part.open("wb") as stream:
         while block := source.read(BLOCK):
             if (left := left - len(block)) < 0:
                 raise DownloadError(f"{opened.filename}: {entry.filename} is larger than it says")
             stream.write(block)
-    unfinished.replace(target)

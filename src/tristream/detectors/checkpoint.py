@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tristream.atomic import replaced
 from tristream.detectors import Detector, build_detector
 from tristream.detectors.backbones import read_safetensors
 from tristream.errors import CheckpointError
@@ -37,15 +37,8 @@ def save_checkpoint(path: Path, detector: Detector, metadata: ModelMetadata, *, 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file so that a reader sees the old file or the whole new one, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(metadata))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path, durable=True) as part:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, dict(metadata))
 
 
 def read_metadata(path: Path) -> ModelMetadata:

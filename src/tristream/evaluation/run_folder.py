@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from tristream.atomic import write_text
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import VIEWS
 from tristream.evaluation.figures import Pictures, read_conditions
@@ -150,7 +151,7 @@ def parse_record(model: type[M], path: Path) -> M:
         raise UsageError(f"{path}: not a record of this release; {where}: {first['msg']}") from None
 
 
-_NOT_COMPARED = {"command", "detector", "engine", "environment", "data"}
+_NOT_COMPARED = {"command", "detector", "engine", "environment", "tristream", "data"}
 """Of a record: checkpoint and pictures have digests, and the rest says who computed, not what."""
 
 
@@ -160,9 +161,7 @@ def claim(path: Path, record: Mapping[str, Any]) -> None:
     Raises ManifestError for the record of another run, and for a file that is none.
     """
     if not path.is_file():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, json.dumps(record, indent=1) + "\n")
         return
     try:
         existing = json.loads(path.read_text(encoding="utf-8"))

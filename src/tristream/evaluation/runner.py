@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tristream.atomic import replaced, write_text
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, TreatedCrops, contexts_of, rehearse
 from tristream.evaluation.figures import CONTENT, Stored
-from tristream.evaluation.run_folder import claim
+from tristream.evaluation.run_folder import claim, parse_record
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
@@ -224,7 +225,7 @@ def evaluate(
     claim(out / "record.json", record)
     if (out / "DONE").is_file():
         _drop_parts(out, chosen)
-        return Summary.model_validate_json((out / "metrics.json").read_text(encoding="utf-8"))
+        return parse_record(Summary, out / "metrics.json")
     prepare()
     tables = score_conditions(session, preprocessing, manifest, chosen, out, fitted,
                               batch_size=batch_size, workers=workers, progress=progress)  # fmt: skip
@@ -242,8 +243,8 @@ def evaluate(
         seed=seed,
         resamples=resamples,
     )
-    (out / "metrics.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (out / "DONE").write_text("", encoding="utf-8")
+    write_text(out / "metrics.json", summary.model_dump_json(indent=1) + "\n")
+    (out / "DONE").touch()
     _drop_parts(out, chosen)
     return summary
 
@@ -301,9 +302,8 @@ def _drop_parts(out: Path, conditions: Sequence[Condition]) -> None:
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    with replaced(path) as part:
+        table.to_parquet(part, index=False)
 
 
 def prefetched(

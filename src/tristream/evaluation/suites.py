@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
+from tristream.atomic import write_text
 from tristream.config import StrictModel
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import USUAL, VIEWS
@@ -165,7 +166,7 @@ def run_suite(
             predictions = pd.read_parquet(out / run / "predictions.parquet")
             cells += _cells(predictions, label, test_set, run, seed, resamples)
     result = SuiteResult(suite=name, description=suite.description, cells=cells)
-    (out / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text(out / RESULT, result.model_dump_json(indent=1) + "\n")
     return result
 
 

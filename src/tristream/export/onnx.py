@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import torch
 from timm.layers import set_exportable
 from torch import Tensor, nn
 
+from tristream.atomic import replaced
 from tristream.data.files import file_facts
 from tristream.detectors.base import Detector
 from tristream.detectors.checkpoint import load_checkpoint
@@ -108,13 +108,5 @@ def write_onnx(model: onnx.ModelProto, out: Path, properties: Mapping[str, str])
         del part.metadata_props[:]
     onnx.helper.set_model_props(model, dict(properties))
     onnx.checker.check_model(model)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(model.SerializeToString(deterministic=True))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(out, durable=True) as part:
+        part.write_bytes(model.SerializeToString(deterministic=True))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +11,12 @@ import pandas as pd
 from scipy.special import logit
 
 from tristream import __version__
+from tristream.atomic import write_text
 from tristream.data.files import enumerated, file_facts
 from tristream.data.manifest import Manifest
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.run_folder import claim
 from tristream.evaluation.summary import summarise
 
 ENGINE = "scores from a file"
@@ -68,8 +67,8 @@ def run_from_scores(
     scores: CSV with the columns `score`, higher for fake and of any scale, `path` (as in the manifest, or absolute) or
     `sha256`, and, where there are several, `condition`. data, split, command: for the record. name: of the detector, by
     default that of the file. are_probabilities: scores are P(fake) in [0, 1], and figures that need a probability are
-    computed. Raises UsageError for duplicates, for scores that are no finite numbers, and where nothing matches; and
-    when `out` holds another run.
+    computed. Raises UsageError for duplicates, for scores that are no finite numbers, and where nothing matches;
+    ManifestError when `out` holds another run.
     """
     given = _read(scores, are_probabilities)
     key = "sha256" if "sha256" in given else "path"
@@ -97,12 +96,12 @@ def run_from_scores(
         "manifest_digest": manifest.digest(),
         "bootstrap": {"seed": seed, "resamples": resamples},
     }
-    _claim(out, record)
+    claim(out / "record.json", record)
     summary = summarise(predictions, balanced_accuracy_threshold=None, seed=seed, resamples=resamples)
     predictions.to_parquet(out / "predictions.parquet", index=False)
-    (out / "metrics.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text(out / "metrics.json", summary.model_dump_json(indent=1) + "\n")
     extra.to_csv(out / LEFT_OUT, index=False)
-    (out / "DONE").write_text("", encoding="utf-8")
+    (out / "DONE").touch()
     return Joined(len(predictions) - len(failed), tuple(_named(failed, "path")), tuple(_named(extra, key)))
 
 
@@ -179,14 +178,3 @@ def _named(rows: pd.DataFrame, key: str) -> list[str]:
         name if condition == DELIVERED else f"{name} ({condition})"
         for name, condition in zip(rows[key], rows["condition"], strict=True)
     ]
-
-
-def _claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Write record.json, or make sure that the one there is of the same scores on the same pictures."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "record.json"
-    if path.is_file():
-        existing = json.loads(path.read_text(encoding="utf-8"))
-        if any(existing.get(fact) != record[fact] for fact in ("checkpoint", "manifest_digest", "scores")):
-            raise UsageError(f"{out}: holds another run; choose another output folder or --name")
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from tristream.atomic import replaced
 from tristream.errors import UsageError
 from tristream.metrics.calibration import Calibration, Claim
 from tristream.metrics.reserved import FAKE_SHARES, ReservedVerdicts, Share
@@ -193,17 +194,13 @@ def opened(output: Path | None) -> Iterator[TextIO]:
             yield stream
         return
     target = Path(os.path.realpath(output))
-    part = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        stream = part.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"{output}: cannot write there ({error.strerror})") from None
-    try:
+    with replaced(target) as part:
+        try:
+            stream = part.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise UsageError(f"{output}: cannot write there ({error.strerror})") from None
         with stream:
             yield stream
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_output(output: Path) -> None:

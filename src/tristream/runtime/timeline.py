@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from tristream.atomic import replaced
 from tristream.errors import UsageError
 from tristream.runtime.predictor import Prediction
 
@@ -75,9 +76,8 @@ def write_timeline(prediction: Prediction, folder: Path) -> Path | None:
     if prediction.frames is None or prediction.sha256 is None:
         return None
     path = folder / f"{_short(Path(prediction.path or 'video').name)}-{prediction.sha256[:8]}.png"
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    draw_timeline(prediction).save(unfinished, "PNG")
-    unfinished.replace(path)
+    with replaced(path) as part:
+        draw_timeline(prediction).save(part, "PNG")
     return path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tristream.atomic import write_text
 from tristream.config import StrictModel, validate
 from tristream.errors import UndefinedMetricError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
@@ -98,7 +99,7 @@ def ablate_retrained(
             for view in USUAL
         },
     )
-    (out / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_text(out / RESULT, result.model_dump_json(indent=1) + "\n")
     return result
 
 

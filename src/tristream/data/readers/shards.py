@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tristream.atomic import replaced, write_bytes
 from tristream.data.files import path_problem
 from tristream.data.readers.walk import SPLIT_FOLDERS, walk
 from tristream.errors import ImageError, ManifestError, MissingExtraError
@@ -220,16 +221,12 @@ def extract(shard: Shard, column: str, into: Path, most: int | None = None) -> I
     if (kept := _kept(done, head, into)) is not None:
         yield from kept
         return
-    done.parent.mkdir(parents=True, exist_ok=True)
-    (into / place).mkdir(parents=True, exist_ok=True)
-    unfinished = done.with_name(done.name + ".unfinished")
-    with unfinished.open("w", encoding="utf-8") as lines:
+    with replaced(done) as part, part.open("w", encoding="utf-8") as lines:
         lines.write(head + "\n")
         for number, row in enumerate(islice(shard.rows([column, *shard.scalars]), most)):
             one = _write(shard, number, row.pop(column), row, into, place)
             lines.write(json.dumps([one.path, one.values, one.stored_name, one.problem], default=str) + "\n")
             yield one
-    unfinished.replace(done)
 
 
 def _write(shard: Shard, number: int, cell: Any, row: dict[str, Any], into: Path, place: PurePosixPath) -> Extracted:
@@ -256,9 +253,7 @@ def _write(shard: Shard, number: int, cell: Any, row: dict[str, Any], into: Path
     path = place / f"{number:07d}{SUFFIXES.get(format, '.' + format.lower())}"
     file = into / path
     if not (file.is_file() and file.stat().st_size == len(data)):
-        unfinished = file.with_name(f".{file.name}.unfinished")
-        unfinished.write_bytes(data)
-        unfinished.replace(file)
+        write_bytes(file, data)
     return Extracted(str(path), row, name)
 
 
