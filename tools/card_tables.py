@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from card_records import CONDITIONS, DETECTORS, SETS, conditions, is_recorded, predictions, stored, summary
 from flip_rates import share
 
 from tristream.evaluation.comparison import compare
-from tristream.evaluation.figures import Figure, compute_figures
+from tristream.evaluation.figures import Figure, Pictures, compute_figures
 from tristream.evaluation.summary import matched_auroc
 from tristream.evaluation.text import figure_text
 from tristream.metrics import selective
@@ -26,6 +27,15 @@ MATCHED: dict[str, dict[str, list[str]]] = {
         "real_sources": ["press-politicians"],
     },
     "faces: StyleGAN / FFHQ": {"fake_sources": ["stylegan"], "real_sources": ["ffhq"]},
+}
+MANIPULATED = {"dfdc-swap", "ffpp-deepfakes", "ffpp-face2face", "ffpp-faceswap"} | {
+    "openforensics-swap", "hyperlips", "first-order-motion",
+}  # fmt: skip
+"""Generators that change or animate a face in a real picture; all others make the whole picture."""
+KINDS = {
+    "real": lambda pictures: pictures.label_N == 0,
+    "fake: a face swapped or animated": lambda pictures: _is_manipulated(pictures),
+    "fake: wholly generated": lambda pictures: (pictures.label_N == 1) & ~_is_manipulated(pictures),
 }
 FIGURES = {
     "auroc": "AUROC",
@@ -153,21 +163,26 @@ def verdicts_of(scored: pd.DataFrame, suffix: str = "") -> list[Verdict]:
 
 
 def verdicts() -> str:
-    """How often each verdict is given at the default rates, by label."""
+    """How often each verdict is given at the default rates, by what a picture is."""
     rows = []
     for pictures, words in SETS.items():
         recorded = summary("shipped", pictures)
         for condition, part in conditions(pictures).items():
             scored = part.scored
             called_N = selective.answers(scored.logit_N, *stored().fake_and_real(), stored().far(scored))
-            for label, side in enumerate(("real", "fake")):
-                side_N = scored.label_N == label
+            for kind, chosen in KINDS.items():
+                chosen_N = chosen(scored)
                 found = (
-                    share(called_N[side_N] == call, scored.group_N[side_N], label, recorded.resamples, recorded.seed)
+                    share(called_N[chosen_N] == call, scored.group_N[chosen_N], int(kind != "real"),
+                          recorded.resamples, recorded.seed)
                     for call in (1, 0, -1)
-                )
-                rows.append([words, condition, f"{side} ({side_N.sum()})", *map(figure_text, found)])
+                )  # fmt: skip
+                rows.append([words, condition, f"{kind} ({chosen_N.sum()})", *map(figure_text, found)])
     return table(["pictures", "condition", "truly", "likely_fake", "likely_real", "unsure"], rows)
+
+
+def _is_manipulated(pictures: Pictures) -> npt.NDArray[np.bool_]:
+    return np.isin(pictures.generator_N.astype(str), list(MANIPULATED))
 
 
 def abstention() -> str:

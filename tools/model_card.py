@@ -104,6 +104,11 @@ def domain_check() -> str:
     return f"{plain}.\n\n" + table(["set last", "how many", "change of AURC [95 % interval]", "improves"], rows)
 
 
+def stored_threshold() -> str:
+    """The logit that splits all pictures in two, for metrics."""
+    return f"{stored().balanced():.2f}"
+
+
 def looked_at() -> str:
     """What the verdicts of the tables rest on."""
     if shipped().domain is None:
@@ -116,7 +121,7 @@ def domain_rule() -> str:
     domain = shipped().domain
     if domain is None:
         return "**`predict` does not do that yet**; its verdicts on such pictures are surer than they should be."
-    return f"`predict` therefore calls them `unsure`, with the reason `far_from_training_data`: {domain.words}."
+    return f"`predict` therefore calls the farther ones `unsure`, reason `far_from_training_data`: {domain.words}."
 
 
 def commands() -> str:
@@ -152,6 +157,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "domain_check": domain_check,
     "domain_rule": domain_rule,
     "looked_at": looked_at,
+    "stored_threshold": stored_threshold,
     "failures": card_tables.failures,
     "commands": commands,
     "environment": environment,

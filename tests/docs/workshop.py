@@ -136,7 +136,16 @@ def _split(file: Path, train: int = 12) -> None:
 def my_pictures() -> None:
     """my-pictures/{real,fake}/SOURCE/, 24 pictures of each source, not yet indexed."""
     rng = np.random.default_rng(0)
-    for source in ("real/phone", "real/agency", "real/camera-y", "fake/generator-x", "fake/generator-y"):
+    for source in (
+        "real/phone",
+        "real/agency",
+        "real/camera-y",
+        "real/camera-z",
+        "fake/generator-w",
+        "fake/generator-x",
+        "fake/generator-y",
+        "fake/generator-z",
+    ):
         folder = Path("my-pictures", source)
         folder.mkdir(parents=True)
         for number in range(24):

@@ -114,7 +114,7 @@ def test_memory_is_bounded_and_what_nobody_asks_for_is_not_decoded(predictor: Pr
 
 def test_crops_per_forward_pass_stay_within_the_batch_size(predictor: Predictor, picture: Picture) -> None:
     wide = [picture(f"{i}.png", WHITE, (900, 100)) for i in range(5)]  # longer than 2:1: three crops each
-    assert all(r.logit == pytest.approx(10) for r in predictor.predict_many(wide, batch_size=4))
+    assert all(r.logit == pytest.approx(10) for r in predictor.predict_many(wide, stability=0, batch_size=4))
     sizes = predictor.session.batch_sizes  # type: ignore[attr-defined]
     assert max(sizes) <= 4
     assert sum(sizes) == 15
@@ -277,7 +277,7 @@ def test_the_re_test_is_repeatable_and_depends_on_the_picture(calibration: Calib
     assert predictor.predict(tmp_path / "a.png", stability=5).stability.copies[:3] == first.copies  # type: ignore[union-attr]
 
 
-def test_many_pictures_are_re_tested_on_request_and_in_their_own_order(
+def test_many_pictures_are_re_tested_unless_told_otherwise_and_in_their_own_order(
     predictor: Predictor, picture: Picture, tmp_path: Path
 ) -> None:
     paths = [
@@ -286,7 +286,7 @@ def test_many_pictures_are_re_tested_on_request_and_in_their_own_order(
         picture("b.png", BLACK, (900, 100)),
         picture("c.png", GREY),
     ]
-    assert [r.stability for r in predictor.predict_many(paths)] == [None] * 4
+    assert [r.stability for r in predictor.predict_many(paths, stability=0)] == [None] * 4
     records = list(predictor.predict_many(paths, stability=2, batch_size=3))
     assert [r.verdict for r in records] == ["likely_fake", None, "likely_real", "unsure"]
     assert [r.stability and len(r.stability.copies) for r in records] == [2, None, 2, 2]

@@ -75,7 +75,7 @@ def test_the_table_says_why_and_shows_no_control_characters(records: list[Predic
     text = stream.getvalue()
     assert "\x1b" not in text
     assert "line\\nbreak" in text
-    assert "usual for both" in text
+    assert "supports no verdict" in text
     assert "no such file" in text
     assert "19 synthetic reals" in text
     assert "2/2, 0.00" in text
@@ -99,7 +99,7 @@ def test_the_domain_check_stands_in_csv_and_below_the_table(
     write_csv(checked.predict_many([picture("white.png", 255)]), stream, ("bright", "dark"))
     (row,) = csv.DictReader(io.StringIO(stream.getvalue()))
     assert (float(row["distance"]), float(row["distance_limit"])) == (0.0, 2.0)
-    assert "95 % of 2 training pictures lie within distance 2.0 of 20 others: drawn" in meaning(checked, 0.05, 0.1)
+    assert "95 % of 2 training pictures lie within distance 2.0 of 20 others (drawn)" in meaning(checked, 0.05, 0.1)
     assert "unlike" not in meaning(Predictor(session, planted_metadata("brightness", calibration)), 0.05, 0.1)
 
 

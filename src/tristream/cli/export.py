@@ -26,7 +26,8 @@ def export(
         typer.Option(metavar="FILE", help="A .safetensors checkpoint.", show_default="the shipped detector"),
     ] = None,
     precision: Annotated[
-        Precision, typer.Option(help="int8: small and fast, needs --data; fp32: the same logits as PyTorch.")
+        Precision,
+        typer.Option(help="int8: weights in eight bits where it costs little (needs --data); fp32: PyTorch's logits."),
     ] = Precision.INT8,
     data: Annotated[
         Path | None,
@@ -37,7 +38,7 @@ def export(
     split: Annotated[str, typer.Option(help="Split of the manifest: what the detector was trained on.")] = "train",
     pictures: Annotated[int, typer.Option(metavar="N", min=2, help="How many pictures, evenly spaced.")] = 300,
 ) -> None:
-    """Export a checkpoint as one ONNX file, for `predict` without PyTorch, for browsers and for other runtimes.
+    """Export a checkpoint as one ONNX file, for `predict` without PyTorch and for other runtimes.
 
     The file holds the weights, the preprocessing, the calibration and where it comes from. At the end its logits and
     verdicts are compared with the checkpoint's.

@@ -81,7 +81,7 @@ def predict(
             min=0,
             max=32,
             help="Re-encoded copies of a picture that have to get its verdict, else it is unsure; "
-            "0 is K + 1 times faster. Videos are not re-tested.",
+            "0 is up to K + 1 times as fast. Videos are not re-tested.",
         ),
     ] = 3,
     frames: Annotated[
@@ -101,7 +101,13 @@ def predict(
     timeline: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Draw the scores of each video over time into a folder.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="auto: a GPU where there is one.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda",
+            help="auto: for a .safetensors checkpoint a GPU where there is one. An .onnx file runs on the CPU.",
+        ),
+    ] = "auto",
     batch_size: Annotated[
         int, typer.Option(metavar="N", min=1, help="Pictures, copies included, that are scored together.")
     ] = 8,

@@ -79,7 +79,7 @@ class DomainModel(StrictModel):
         """Which pictures are near, in one line."""
         return (
             f"{100 * self.share:g} % of {len(self.distances)} training pictures lie within distance {self.limit:.1f} "
-            f"of {self.n_fitted} others: {self.source}"
+            f"of {self.n_fitted} others ({self.source})"
         )
 
     def distance(self, token_NF: npt.ArrayLike) -> Float64:

@@ -105,7 +105,10 @@ def retrained_table(pictures: ResultSet) -> Table:
         columns=tuple(MEASURES.values()),
         rows=tuple(rows),
         runs=runs_of([entry for entries in found.values() for entry in entries.values()], views),
-        notes=("Every row was trained anew. For one detector with streams masked see the other table.",),
+        notes=(
+            "Each row is a training of its own; what its config freezes is not trained.",
+            "For one detector with streams masked see the other table.",
+        ),
     )
 
 
@@ -150,5 +153,8 @@ def retrained_shares_table(pictures: ResultSet) -> Table:
         columns=("share of the AUROC",),
         rows=tuple(rows),
         runs=tuple(dict.fromkeys(used)),
-        notes=("From all subsets of the streams, each trained anew. The intervals are over pictures.", _SHAPLEY),
+        notes=(
+            "From all subsets of the streams, each a training of its own. The intervals are over pictures.",
+            _SHAPLEY,
+        ),
     )

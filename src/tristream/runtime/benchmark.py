@@ -236,7 +236,7 @@ def _engine_turns(
 
     def end_to_end(seconds: float) -> tuple[int, float]:
         predictions = _predictor(opened).predict_many(
-            itertools.cycle(pictures.files), batch_size=batch, workers=threads
+            itertools.cycle(pictures.files), stability=0, batch_size=batch, workers=threads
         )
 
         def work() -> int:

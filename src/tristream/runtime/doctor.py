@@ -251,11 +251,11 @@ def self_test(predictor: Predictor) -> str:
     a calibrated detector gives a probability.
     """
     files = [encode(draw_scene(*size, seed=seed), "JPEG", quality=90) for seed, size in enumerate(SIZES)]
-    alone = list(predictor.predict_many(files, batch_size=1))
+    alone = list(predictor.predict_many(files, stability=0, batch_size=1))
     for prediction in alone:
         _check_one(prediction, calibrated=predictor.calibration is not None)
-    again = list(predictor.predict_many(files, batch_size=1))
-    together = list(predictor.predict_many(files, batch_size=len(files)))
+    again = list(predictor.predict_many(files, stability=0, batch_size=1))
+    together = list(predictor.predict_many(files, stability=0, batch_size=len(files)))
     for words, others in (("scored twice", again), ("alone and in a batch", together)):
         difference = float(np.max(np.abs(np.subtract(_logits(alone), _logits(others)))))
         if not difference <= TOLERANCE:  # also NaN

@@ -122,8 +122,8 @@ class Predictor:
     ) -> Prediction:
         """Score one picture or video: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB.
 
-        stability: number of re-encoded copies on which a picture's verdict is tested; 0 for none, which is as many
-        times faster; sampling: what is scored of a video, by default 16 whole frames. What cannot be read is a
+        stability: number of re-encoded copies on which a picture's verdict is tested; 0 for none, which is that much
+        faster; sampling: what is scored of a video, by default 16 whole frames. What cannot be read is a
         Prediction whose `error` says why. Raises UsageError for impossible rates.
         """
         (prediction,) = self.predict_many(
@@ -143,7 +143,7 @@ class Predictor:
         *,
         false_alarm_rate: float = FALSE_ALARM_RATE,
         miss_rate: float = MISS_RATE,
-        stability: int = 0,
+        stability: int = STABILITY,
         sampling: Sampling | None = None,
         batch_size: int = 8,
         workers: int | None = None,

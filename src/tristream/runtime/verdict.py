@@ -158,7 +158,7 @@ def explain(reason: Reason, evidence: Evidence) -> str:
             return f"{score} is below the real threshold {real}: {as_low}"
         case Reason.SCORE_BETWEEN_THRESHOLDS:
             where = f"between the real threshold {real} and the fake threshold {fake}"
-            return f"{score} lies {where}, usual for both: {as_high}, {as_low}"
+            return f"{score} supports no verdict, it lies {where}: {as_high}, {as_low}"
         case Reason.THRESHOLDS_OVERLAP:
             where = f"above the fake threshold {fake} and below the real threshold {real}"
             return f"{score} lies {where}, unusual for both: {as_high}, {as_low}"
