@@ -6,12 +6,12 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tristream.cli.options import Format
 from tristream.cli.progress import progress_bar
 from tristream.errors import ManifestError, UsageError, needs_extra
 
@@ -26,20 +26,13 @@ _OPTIONS_OF_INDEX = re.compile("--(allow-missing|set|extract-to)")
 """What readers advise in their messages, and this command does not have."""
 
 
-class Format(StrEnum):
-    """What goes to standard output."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 def audit(
     data: Annotated[Path, typer.Argument(help="Manifest (CSV or Parquet), or a folder with real and fake folders.")],
     output: Annotated[
         list[Path] | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write .html, .json or .txt; repeatable."),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="What goes to standard output.")] = Format.TABLE,
+    format: Annotated[Format, typer.Option("--format", help="What goes to standard output.")] = Format.TEXT,
     split: Annotated[
         str | None, typer.Option("--split", help="Audit this split only.", show_default="all pictures")
     ] = None,

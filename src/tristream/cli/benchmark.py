@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tristream.cli.options import Format
 from tristream.cli.progress import progress_bar
 from tristream.errors import UsageError
-
-
-class Format(StrEnum):
-    """How the measurements are written."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def benchmark(
@@ -54,7 +47,7 @@ def benchmark(
     rounds: Annotated[int, typer.Option(metavar="N", help="How often each is measured, in turn.")] = 5,
     format: Annotated[
         Format | None,
-        typer.Option("--format", help="How results are written.", show_default="by the suffix of -o FILE, else table"),
+        typer.Option("--format", help="How results are written.", show_default="by the suffix of -o FILE, else text"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the measurements to a file.")

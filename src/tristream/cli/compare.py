@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tristream.cli.options import Seed
+from tristream.cli.options import Format, Seed
 from tristream.errors import needs_extra
-
-
-class Format(StrEnum):
-    """What is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN_A RUN_B [RUN]...", help="Folders that `evaluate` and its like wrote.")
     ],
-    format: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+    format: Annotated[Format, typer.Option("--format")] = Format.TEXT,
     seed: Seed = 0,
     resamples: Annotated[
         int | None,

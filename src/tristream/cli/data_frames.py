@@ -15,7 +15,7 @@ def frames(
     source: Annotated[
         Path, typer.Argument(help="Manifest of videos (.parquet, .csv), or a folder: FF++, Celeb-DF, real and fake.")
     ],
-    out_dir: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures, manifest.csv and frames.csv.")],
+    out_dir: Annotated[Path, typer.Option("--out", "-o", help="Folder for pictures, manifest.csv and frames.csv.")],
     count: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=10_000, help="Frames of each video.", show_default="32"),

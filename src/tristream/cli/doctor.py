@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tristream.cli.options import Format
 
 if TYPE_CHECKING:
     from tristream.runtime.doctor import Diagnosis
 
 _COLOURS = {"ok": "green", "note": "yellow", "broken": "bold red"}
-
-
-class Format(StrEnum):
-    """How the diagnosis is written."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def doctor(

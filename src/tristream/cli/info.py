@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Format(StrEnum):
-    """How facts are written."""
-
-    TEXT = "text"
-    JSON = "json"
+from tristream.cli.options import Format
 
 
 def info(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tristream.cli.facts import print_facts
-from tristream.cli.options import Device
+from tristream.cli.options import Device, Format
 from tristream.cli.progress import progress_bar
 from tristream.errors import needs_extra
 
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
     from tristream.evaluation.reproduce import Reproduction
 
 DIFFERENT = 3
-
-
-class Format(StrEnum):
-    """What goes to standard output."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def reproduce(

@@ -18,9 +18,7 @@ def train(
     config: Annotated[
         list[Path], typer.Option("--config", "-c", help="YAML file, see configs/; a second one is laid over the first.")
     ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Run directory.", show_default="runs/NAME")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--out", "-o", help="Run directory.", show_default="runs/NAME")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key, as in --set optim.learning_rate=1e-4; repeatable.")
     ] = None,

@@ -12,7 +12,7 @@ from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
 from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import Condition, contexts_of
-from tristream.evaluation.runner import Progress, prefetched
+from tristream.evaluation.runner import WORKERS, Progress, prefetched
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.domain import DomainModel, fit_domain
@@ -75,7 +75,7 @@ def fit_on(
 
     tokens: list[Float32] = []
     is_read = np.ones(len(drawn), np.bool_)
-    for rows, prepared in prefetched(prepare, len(drawn), batch_size=16, workers=2):
+    for rows, prepared in prefetched(prepare, len(drawn), batch_size=16, workers=WORKERS):
         crops = [picture for picture in prepared if picture is not None]
         is_read[rows] = [picture is not None for picture in prepared]
         if crops:

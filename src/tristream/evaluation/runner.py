@@ -14,6 +14,7 @@ import pandas as pd
 
 from tristream.atomic import replaced, write_text
 from tristream.data.manifest import Manifest
+from tristream.environment import usable_cores
 from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, TreatedCrops, contexts_of, rehearse
 from tristream.evaluation.figures import CONTENT, Stored
@@ -31,6 +32,8 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in total)."""
 
+WORKERS = min(16, usable_cores())
+"""Threads that decode and treat pictures while others are scored."""
 VIDEO = "video"
 """Column of a manifest: which video a frame is of."""
 PERTURBATIONS = ("perturbation_l2", "perturbation_linf")
@@ -73,7 +76,7 @@ def score_manifest(
     domain: DomainModel | None = None,
     *,
     batch_size: int = 16,
-    workers: int = 2,
+    workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score every picture once. A picture that cannot be decoded is a row with `error` and no logit.
@@ -97,7 +100,7 @@ def score_together(
     fitted: Fitted,
     *,
     batch_size: int = 16,
-    workers: int = 2,
+    workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> list[pd.DataFrame]:
     """As `score_manifest`, a table per condition, for conditions that differ in nothing but the streams that take part.
@@ -203,7 +206,7 @@ def evaluate(
     seed: int = 0,
     resamples: int = 1000,
     batch_size: int = 16,
-    workers: int = 2,
+    workers: int = WORKERS,
     progress: Progress | None = None,
     prepare: Callable[[], None] = lambda: None,
 ) -> Summary:
@@ -258,7 +261,7 @@ def score_conditions(
     fitted: Fitted,
     *,
     batch_size: int = 16,
-    workers: int = 2,
+    workers: int = WORKERS,
     progress: Progress | None = None,
 ) -> list[pd.DataFrame]:
     """A table per condition, each kept in `out` as soon as it is finished, and read from there when it is."""
