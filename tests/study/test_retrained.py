@@ -111,6 +111,17 @@ def test_a_subset_leaves_out_what_needs_the_missing_stream(tmp_path: Path) -> No
         of_streams(only, ("frequency",))
 
 
+def test_a_stream_of_somebody_elses_is_left_out_as_the_others_are(tmp_path: Path) -> None:
+    detector = {"name": "multistream", "streams": ["spatial", "noise"], "image_size": 32, "width": 32}
+    config = tiny(
+        tmp_path, detector=detector, frozen=["streams.spatial.backbone", "streams.noise.backbone"],
+        optim={"multipliers": {"streams.noise": 0.1, "fusion": 2.0}},
+    )  # fmt: skip
+    alone = of_streams(config, ("spatial",))
+    assert alone.frozen == ("streams.spatial.backbone",)
+    assert alone.optim.multipliers == {"fusion": 2.0}
+
+
 def test_only_a_new_detector_with_streams_can_be_retrained(tmp_path: Path) -> None:
     pictures = PictureSet(tmp_path / "manifest.csv")
     for config in (tiny(tmp_path, detector={"name": "univfd"}), tiny(tmp_path, init_from=tmp_path / "a.safetensors")):

@@ -201,6 +201,10 @@ class _Measure:
 
     value: Callable[[Pictures, Stored], float]
     of_resamples: Callable[[_Resample], Float64]
+    of_class: int | None = None
+    """The label of those that count, of a rate of one class."""
+    is_biased_upwards: bool = False
+    """Resamples exceed the value as the value exceeds the truth: calibration errors are sums of absolute gaps."""
 
 
 _Value = Callable[[Float64, Int64], float]
@@ -212,12 +216,14 @@ def _of_ranks(value: _Value, of_resamples: Callable[[resampled.Ranked], Float64]
     return _Measure(lambda p, _: value(p.logit_N, p.label_N), lambda r: of_resamples(r.ranked))
 
 
-def _at_half(value: _ValueAt, of_resamples: _OfConfusion) -> _Measure:
-    return _Measure(lambda p, _: value(p.probability(), p.label_N, 0.5), lambda r: of_resamples(r.at_half))
+def _at_half(value: _ValueAt, of_resamples: _OfConfusion, of_class: int | None = None) -> _Measure:
+    return _Measure(lambda p, _: value(p.probability(), p.label_N, 0.5), lambda r: of_resamples(r.at_half), of_class)
 
 
-def _at_threshold(value: _ValueAt, of_resamples: _OfConfusion) -> _Measure:
-    return _Measure(lambda p, s: value(p.logit_N, p.label_N, s.balanced()), lambda r: of_resamples(r.at_threshold))
+def _at_threshold(value: _ValueAt, of_resamples: _OfConfusion, of_class: int | None = None) -> _Measure:
+    return _Measure(
+        lambda p, s: value(p.logit_N, p.label_N, s.balanced()), lambda r: of_resamples(r.at_threshold), of_class
+    )
 
 
 def _of_resamples(statistic: Callable[[Pictures, Stored, Float64], Float64]) -> _Measure:
@@ -232,8 +238,9 @@ def _of_resamples(statistic: Callable[[Pictures, Stored, Float64], Float64]) -> 
     return _Measure(value, lambda r: statistic(r.pictures, r.stored, r.counts_RN))
 
 
-def _of_answers(rate: Callable[[selective.AnswerRates], Float64]) -> _Measure:
-    return replace(_of_resamples(lambda p, s, c: rate(_answers(p, s, c))), of_resamples=lambda r: rate(r.answers))
+def _of_answers(rate: Callable[[selective.AnswerRates], Float64], of_class: int | None = None) -> _Measure:
+    plain = _of_resamples(lambda p, s, c: rate(_answers(p, s, c)))
+    return replace(plain, of_resamples=lambda r: rate(r.answers), of_class=of_class)
 
 
 def _tpr_at(rate: float) -> _Measure:
@@ -252,6 +259,7 @@ MEASURES: dict[str, _Measure] = {
     "expected_calibration_error": _Measure(
         lambda p, _: binary.expected_calibration_error(p.probability(), p.label_N, even_odds=True),
         lambda r: resampled.expected_calibration_error(r.counts_RN, r.pictures.probability_N, r.pictures.label_N),
+        is_biased_upwards=True,
     ),
     "brier": _Measure(
         lambda p, _: binary.brier(p.probability(), p.label_N, even_odds=True),
@@ -264,20 +272,20 @@ MEASURES: dict[str, _Measure] = {
     "accuracy_at_half": _at_half(binary.accuracy, resampled.accuracy),
     "balanced_accuracy_at_half": _at_half(binary.balanced_accuracy, resampled.balanced_accuracy),
     "f1_at_half": _at_half(binary.f1, resampled.f1),
-    "real_accuracy_at_half": _at_half(binary.real_accuracy, resampled.real_accuracy),
-    "fake_accuracy_at_half": _at_half(binary.fake_accuracy, resampled.fake_accuracy),
+    "real_accuracy_at_half": _at_half(binary.real_accuracy, resampled.real_accuracy, 0),
+    "fake_accuracy_at_half": _at_half(binary.fake_accuracy, resampled.fake_accuracy, 1),
     "accuracy_at_threshold": _at_threshold(binary.accuracy, resampled.accuracy),
     "balanced_accuracy_at_threshold": _at_threshold(binary.balanced_accuracy, resampled.balanced_accuracy),
     "f1_at_threshold": _at_threshold(binary.f1, resampled.f1),
-    "real_accuracy_at_threshold": _at_threshold(binary.real_accuracy, resampled.real_accuracy),
-    "fake_accuracy_at_threshold": _at_threshold(binary.fake_accuracy, resampled.fake_accuracy),
+    "real_accuracy_at_threshold": _at_threshold(binary.real_accuracy, resampled.real_accuracy, 0),
+    "fake_accuracy_at_threshold": _at_threshold(binary.fake_accuracy, resampled.fake_accuracy, 1),
     "coverage": _of_answers(lambda a: a.coverage),
-    "real_coverage": _of_answers(lambda a: a.real_coverage),
-    "fake_coverage": _of_answers(lambda a: a.fake_coverage),
+    "real_coverage": _of_answers(lambda a: a.real_coverage, 0),
+    "fake_coverage": _of_answers(lambda a: a.fake_coverage, 1),
     "selective_error": _of_answers(lambda a: a.selective_error),
-    "false_alarm_rate": _of_answers(lambda a: a.false_alarm_rate),
-    "miss_rate": _of_answers(lambda a: a.miss_rate),
-    "selective_calibration_error": _of_resamples(_answered_calibration_error),
+    "false_alarm_rate": _of_answers(lambda a: a.false_alarm_rate, 0),
+    "miss_rate": _of_answers(lambda a: a.miss_rate, 1),
+    "selective_calibration_error": replace(_of_resamples(_answered_calibration_error), is_biased_upwards=True),
     "area_under_risk_coverage": _of_resamples(_risk_coverage),
 }
 """Figures of the overall row by name. At zero: of the logit, as a detector without calibration is used; oracle: at the
@@ -285,29 +293,25 @@ threshold that is best on the very pictures. Calibration error, Brier score, cov
 may abstain are at even odds, as the probability is; the last is by distance of the logit from the stored threshold, far
 pictures last."""
 
-_ONE_CLASS = {"real_accuracy": 0, "real_coverage": 0, "false_alarm_rate": 0,
-              "fake_accuracy": 1, "fake_coverage": 1, "miss_rate": 1}  # fmt: skip
-"""Rates of one class, by how their names start: its label."""
-
 F = TypeVar("F", bound=Figure)
 
 
 def with_interval(figure: F, interval: unc.Interval | None) -> F:
     """The figure with its interval, or with the reason for having none."""
     if interval is None:
-        return figure.model_copy(update={"reason": "no interval: every resample gives the same value"})
+        return figure.model_copy(update={"reason": unc.UNANIMOUS})
     if figure.value is not None:
         interval = interval.holding(figure.value)
     return figure.model_copy(update={"low": interval.low, "high": interval.high})
 
 
 def _interval(name: str, value: float, value_R: Float64, scored: Pictures) -> unc.Interval | None:
-    value_R = value_R[~np.isnan(value_R)]  # a resample without any answer has no error among its answers
-    if name.endswith("calibration_error"):
+    value_R, measure = value_R[~np.isnan(value_R)], MEASURES[name]  # NaN: no error among no answers
+    if measure.is_biased_upwards:
         return unc.reflected_interval(value_R, value, LEVEL)
-    if name.startswith(tuple(_ONE_CLASS)) and value in (0.0, 1.0):
-        side_N = scored.label_N == next(label for start, label in _ONE_CLASS.items() if name.startswith(start))
-        return unc.unanimous_interval(value, np.unique(scored.group_N[side_N]).size, LEVEL)
+    if measure.of_class is not None and value in (0.0, 1.0):
+        groups = np.unique(scored.group_N[scored.label_N == measure.of_class])
+        return unc.unanimous_interval(value, groups.size, LEVEL)
     return unc.percentile_interval(value_R, LEVEL)
 
 

@@ -17,6 +17,8 @@ Float64 = npt.NDArray[np.float64]
 
 LEAST_GROUPS = 5
 LEAST_PICTURES = 10
+UNANIMOUS = "no interval: every resample gives the same value"
+"""Why a figure has no interval, although there are enough pictures."""
 """Fewer groups or pictures of a class than these, and no interval is given: a bootstrap of so few promises what it
 cannot keep."""
 LEAST_GENERATORS = 5

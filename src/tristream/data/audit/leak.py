@@ -174,7 +174,7 @@ def measure(
         return result(auroc=auroc, interval=unc.unanimous_interval(auroc, trials))
     ranking = resampled.Ranking(score_N, label_N)
     interval = unc.group_bootstrap(lambda counts_RN: resampled.auroc(ranking(counts_RN)), label_N, unit_N, seed=seed)
-    reason = None if interval else "no interval: every resample gives the same value"
+    reason = None if interval else unc.UNANIMOUS
     return result(auroc=auroc, interval=interval, reason=reason)
 
 
@@ -212,7 +212,7 @@ def measure_parts(
             interval = unc.unanimous_interval(value, _fewest_units(label_N[keep], group_N[keep]))
         elif reason is None:
             interval = unc.percentile_interval(value_R[~np.isnan(value_R)])
-            reason = None if interval else "no interval: every resample gives the same value"
+            reason = None if interval else unc.UNANIMOUS
         n_real, n_fake = (n_others, n_part) if label == 1 else (n_part, n_others)
         parts[name] = Leak(auroc=value, interval=interval, n_real=n_real, n_fake=n_fake, reason=reason)
     return parts

@@ -33,6 +33,7 @@ from tristream.data.manifest import Manifest
 from tristream.data.splits import SplitSize, split_sizes, straddling
 from tristream.errors import ManifestError, UsageError
 from tristream.metrics import binary
+from tristream.metrics.uncertainty import UNANIMOUS
 
 # N pictures, F features
 
@@ -113,7 +114,7 @@ class AuditReport(StrictModel):
         leak = self.families["file"].held_out
         if leak.interval is not None:
             return leak.interval.low > limit
-        if leak.auroc is None or not (leak.reason or "").endswith("the same value"):
+        if leak.auroc is None or leak.reason != UNANIMOUS:
             raise UsageError(f"whether the file nuisances exceed {limit:g} cannot be answered: {leak.reason}")
         return leak.auroc > limit
 
