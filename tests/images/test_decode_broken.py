@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
 import sys
@@ -231,6 +232,14 @@ def outcome(data: bytes) -> str | None:
     assert decoded.pixels.ndim == 3
     assert decoded.pixels.dtype == np.uint8
     return None
+
+
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "film.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    os.truncate(path, (1 << 30) + 1)  # a hole: nothing on the disk
+    with pytest.raises(ImageError, match="larger than 1024 MiB; not read"):
+        decode(path)
 
 
 @pytest.mark.parametrize("format", FORMATS)

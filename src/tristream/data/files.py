@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 from tristream.errors import ImageError, ManifestError
-from tristream.images.decode import read_header
+from tristream.images.decode import MAX_BYTES, read_header
 from tristream.images.video import VIDEO_SUFFIXES
 
 HEADER_COLUMNS = ("width", "height", "format")
@@ -59,6 +59,8 @@ def file_facts(file: Path, columns: Iterable[str] = FILE_COLUMNS) -> dict[str, A
 def read_recorded(file: Path, sha256: str) -> bytes:
     """The bytes of a picture. Raises ImageError when it cannot be read or its hash is not `sha256`, as recorded."""
     try:
+        if file.stat().st_size > MAX_BYTES:
+            raise ImageError(f"{file}: larger than {MAX_BYTES >> 20} MiB; not read")
         content = file.read_bytes()
     except OSError as error:
         raise ImageError(f"{file}: cannot be read: {error.strerror}") from None

@@ -15,7 +15,7 @@ from tristream.atomic import replaced
 from tristream.data.files import FILE_COLUMNS, Progress, in_threads, media_of, path_problem
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, MissingExtraError
-from tristream.images.decode import decode, read_header
+from tristream.images.decode import MAX_BYTES, decode, read_header
 
 
 class FileFacts(NamedTuple):
@@ -102,6 +102,8 @@ def _read(root: Path, path: str, media: str, headers_only: bool) -> FileFacts:
             with file.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             return FileFacts(size, mtime_ns, None, None, "", sha256, "" if size else "is empty")
+        if size > MAX_BYTES:
+            return FileFacts(size, mtime_ns, None, None, "", "", f"is larger than {MAX_BYTES >> 20} MiB")
         data = file.read_bytes()
         header = read_header(data, path)
         if not headers_only:

@@ -27,6 +27,8 @@ BIG_PICTURE = 26_000_000
 """Pixels; cameras of 24 and 26 megapixels stay below. Of pictures with more, one is decoded at a time: the largest need
 several copies of 600 MB each."""
 _ONE_BIG_PICTURE = threading.Lock()
+MAX_BYTES = 1 << 30
+"""Of one picture's file: more is not read, so that a device, an endless pipe or a film ends as an error."""
 
 MAX_JPEG_SCANS = 100
 """Encoders write about 10, optimisers of progressive JPEGs a few dozen at most."""
@@ -134,6 +136,8 @@ def _stream(source: Path | bytes, name: str) -> Iterator[BinaryIO]:
             raise ImageError(f"{name}: a folder, not a picture; name the files in it")
         if source.exists() and not source.is_file():
             raise ImageError(f"{name}: a device or pipe, not a file; save the picture to a file first")
+        if source.is_file() and source.stat().st_size > MAX_BYTES:
+            raise ImageError(f"{name}: larger than {MAX_BYTES >> 20} MiB; not read")
         stream = source.open("rb")
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file; check the path") from None

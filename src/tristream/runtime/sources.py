@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from tristream.errors import ImageError, UsageError
-from tristream.images.decode import decode
+from tristream.images.decode import MAX_BYTES, decode
 from tristream.images.formats import PICTURE_SUFFIXES
 from tristream.images.video import HEAD, VIDEO_SUFFIXES, is_video
 
@@ -26,8 +26,6 @@ Scorable = str | os.PathLike[str] | bytes | Image.Image | UInt8
 """What Python callers may hand over: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB."""
 
 _SUFFIXES = PICTURE_SUFFIXES | VIDEO_SUFFIXES
-MAX_BYTES = 1 << 30
-"""Of one picture's file: more is not read, so that a device or an endless pipe ends as a failing record."""
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,13 @@ from tristream.atomic import replaced, write_bytes
 from tristream.data.files import path_problem
 from tristream.data.readers.walk import SPLIT_FOLDERS, walk
 from tristream.errors import ImageError, ManifestError, MissingExtraError
-from tristream.images.decode import read_header
+from tristream.images.decode import MAX_BYTES, read_header
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_AT_ONCE = 32
 """Pictures in memory: a few megabytes each at most."""
-MAX_BYTES = 1 << 30
-"""Of a file that a table names in place of a picture."""
 SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 
 
