@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from tristream.evaluation.comparison import RunComparison
 from tristream.evaluation.figures import Figure
+from tristream.evaluation.suites import SuiteResult
 from tristream.evaluation.summary import ConditionSummary, Summary
 
-if TYPE_CHECKING:  # suites score, and need PyTorch for it; a report reads, and does not
-    from tristream.evaluation.suites import SuiteResult
-
+WORDS = {
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "equal_error_rate": "EER",
+    "tpr_at_5_percent_fpr": "TPR at 5 % FPR",
+    "expected_calibration_error": "ECE",
+    "oracle_accuracy": "oracle accuracy",
+    "accuracy_at_zero": "accuracy, logit 0",
+    "balanced_accuracy_at_half": "balanced accuracy, P = 0.5",
+    "balanced_accuracy_at_threshold": "balanced accuracy",
+    "fake_accuracy_at_threshold": "called fake",
+    "real_accuracy_at_threshold": "called real",
+}
+"""What tables call a measure; balanced accuracy without more is at the stored threshold."""
 OVERALL = (
     "auroc",
     "average_precision",
@@ -22,6 +33,11 @@ OVERALL = (
     "expected_calibration_error",
 )
 """Figures of the line on all pictures; metrics.json has them all."""
+
+
+def labelled(*measures: str) -> dict[str, str]:
+    """What tables call these measures, by name."""
+    return {measure: WORDS[measure] for measure in measures}
 
 
 def figure_text(figure: Figure | None) -> str:
@@ -125,14 +141,6 @@ def shares_table(title: str, shares: Mapping[str, Figure]) -> Table:
     return table
 
 
-COMPARED = {
-    "auroc": "AUROC",
-    "balanced_accuracy_at_half": "bal. acc., P = 0.5",
-    "balanced_accuracy_at_threshold": "bal. acc., stored",
-    "tpr_at_5_percent_fpr": "TPR at 5 % FPR",
-}
-
-
 def comparison_tables(comparison: RunComparison) -> list[Table]:
     """One table per pair of runs and condition; the intervals of A and B alone are in the JSON."""
     tables: dict[tuple[str, str, str], Table] = {}
@@ -147,7 +155,7 @@ def comparison_tables(comparison: RunComparison) -> list[Table]:
         values = (figure.a.value, figure.b.value)
         p_values = (figure.p_value, found.p_value_holm, figure.p_value_delong)
         tables[key].add_row(
-            COMPARED.get(found.measure, found.measure),
+            WORDS.get(found.measure, found.measure),
             *("—" if value is None else f"{value:.3f}" for value in values),
             figure_text(figure.difference),
             *("—" if p is None else f"{p:.3f}" for p in p_values),
@@ -158,7 +166,7 @@ def comparison_tables(comparison: RunComparison) -> list[Table]:
 def suite_table(result: SuiteResult) -> Table:
     """One line per detector, set, condition and part; below it, why cells are empty."""
     table = Table(title=f"{result.suite}: {result.description}", title_justify="left")
-    shown = {"auroc": "auroc", "average_precision": "AP", "accuracy_at_zero": "accuracy at logit 0"}
+    shown = labelled("auroc", "average_precision", "accuracy_at_zero")
     for column in ("detector", "set", "condition", "unit", "part", "real", "fake", *shown.values()):
         table.add_column(column)
     for cell in result.cells:

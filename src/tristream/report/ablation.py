@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.summary import Summary
+from tristream.evaluation.text import labelled
 from tristream.metrics.shapley import CHANCE_AUROC
 from tristream.report.contents import UNPERTURBED, runs_of, slug, view_name
 from tristream.report.runs import Entry, ResultSet
@@ -16,7 +17,7 @@ _RECALIBRATED = "Thresholds were re-calibrated for each subset."
 
 _SHAPLEY = f"Exact; no stream at all is chance, {CHANCE_AUROC:g}, and the values add up to the AUROC above it."
 
-MEASURES = {"auroc": "AUROC", "balanced_accuracy_at_threshold": "balanced accuracy"}
+MEASURES = labelled("auroc", "balanced_accuracy_at_threshold")
 
 
 def masked_table(pictures: ResultSet) -> Table:

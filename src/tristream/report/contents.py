@@ -7,25 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tristream.evaluation.run_folder import RecordedCondition, Run
 from tristream.evaluation.summary import GENERATOR_MEASURES, SOURCE_MEASURES, ConditionSummary, Summary
-from tristream.evaluation.text import parameters_in_words
+from tristream.evaluation.text import labelled, parameters_in_words
 from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all, of_part, summary_cell
 
-MEASURES = {
-    "auroc": "AUROC",
-    "average_precision": "AP",
-    "balanced_accuracy_at_threshold": "balanced accuracy",
-    "equal_error_rate": "EER",
-    "expected_calibration_error": "ECE",
-    "tpr_at_5_percent_fpr": "TPR at 5 % FPR",
-}
+MEASURES = labelled(
+    "auroc", "average_precision", "balanced_accuracy_at_threshold", "equal_error_rate", "expected_calibration_error",
+    "tpr_at_5_percent_fpr",
+)  # fmt: skip
 """Columns of the table on all pictures."""
-PART_MEASURES = {
-    "auroc": "AUROC",
-    "average_precision": "AP",
-    "fake_accuracy_at_threshold": "called fake",
-    "real_accuracy_at_threshold": "called real",
-}
+PART_MEASURES = labelled("auroc", "average_precision", "fake_accuracy_at_threshold", "real_accuracy_at_threshold")
 VIEW_NAMES = {
     "delivered": "as delivered",
     "fakes_like_reals": "fakes re-encoded like the reals",

@@ -7,41 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tristream.evaluation.figures import Figure
-from tristream.evaluation.run_folder import Recorded, Run, parse_record
+from tristream.evaluation.run_folder import Run, parse_record
+from tristream.evaluation.suites import MEASURES as SUITE_MEASURES
+from tristream.evaluation.suites import RESULT, SuiteCell, SuiteResult
+from tristream.evaluation.text import labelled
 from tristream.report.contents import slug, view_name
 from tristream.report.table import Cell, Row, Table, counts
 
-RESULT = "suite.json"
-MEASURES = {
-    "auroc": "AUROC",
-    "average_precision": "AP",
-    "accuracy_at_zero": "accuracy, logit 0",
-    "oracle_accuracy": "oracle accuracy",
-    "balanced_accuracy_at_half": "balanced accuracy, P = 0.5",
-}
+MEASURES = labelled(*SUITE_MEASURES)
 ORACLE = "Oracle accuracy: at the threshold that is best on the very pictures, which no detector knows."
-
-
-class RecordedCell(Recorded):
-    """One detector on one part of one set."""
-
-    checkpoint: str
-    set: str
-    condition: str
-    unit: str
-    part: str
-    n_real: int
-    n_fake: int
-    figures: dict[str, Figure]
-    run: str | None
-
-
-class RecordedSuite(Recorded):
-    """What a report reads of suite.json."""
-
-    suite: str
-    description: str
-    cells: tuple[RecordedCell, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +23,13 @@ class SuiteRun:
     """A suite and the folder of its evaluations."""
 
     folder: Path
-    record: RecordedSuite
+    record: SuiteResult
 
 
 def find_suites(places: Sequence[Path]) -> list[SuiteRun]:
     """The suites in these folders and below. Raises UsageError for a file that is not one of this release."""
     files = {path.resolve(): path for place in places for path in sorted(place.rglob(RESULT))}
-    return [SuiteRun(path.parent, parse_record(RecordedSuite, path)) for path in files.values()]
+    return [SuiteRun(path.parent, parse_record(SuiteResult, path)) for path in files.values()]
 
 
 def tables_of_suites(suites: Sequence[SuiteRun], runs: Sequence[Run]) -> Iterator[tuple[SuiteRun, list[Table]]]:
@@ -79,9 +53,7 @@ def _tables(suite: SuiteRun, runs: Sequence[Run], ending: str) -> list[Table]:
     return tables
 
 
-def _table(
-    suite: RecordedSuite, condition: str, cells: Sequence[RecordedCell], runs: tuple[Run, ...], ending: str
-) -> Table:
+def _table(suite: SuiteResult, condition: str, cells: Sequence[SuiteCell], runs: tuple[Run, ...], ending: str) -> Table:
     detectors = list(dict.fromkeys(cell.checkpoint for cell in cells))
     shown = [(detector, measure) for detector in detectors for measure in _shown(detectors)]
     rows = []
@@ -111,7 +83,7 @@ def _shown(detectors: Sequence[str]) -> tuple[str, ...]:
     return tuple(MEASURES) if len(detectors) == 1 else ("auroc",)
 
 
-def _cell(found: RecordedCell | None, detector: str, measure: str, condition: str, place: tuple[str, ...]) -> Cell:
+def _cell(found: SuiteCell | None, detector: str, measure: str, condition: str, place: tuple[str, ...]) -> Cell:
     part = ", ".join(place)
     if found is None or measure not in found.figures:
         return Cell(Figure(reason=f"{detector} was not scored on this"), measure, detector, condition, part=part)
