@@ -128,5 +128,7 @@ def test_photographs_of_faces(detector: FaceDetector) -> None:
     folder = Path(os.environ.get("TRISTREAM_SHARED", beside)) / "data" / "corpus" / "real" / "ffhq"
     if not folder.is_dir():
         pytest.skip(f"the shared pictures are not here: no {folder}")
-    for path in sorted(folder.iterdir())[:10]:
+    paths = sorted(folder.iterdir())[:10]
+    assert len(paths) == 10
+    for path in paths:
         assert detector.largest(decode(path).pixels) is not None, path.name

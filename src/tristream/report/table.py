@@ -117,7 +117,7 @@ def lay_out(table: Table) -> LaidOut:
         first, *rest = row.labels
         marks = tuple(number for note in row.notes for number in footnotes.mark(note))
         line = [Text(first, marks), *map(Text, rest)]
-        usual = next(((c.n_real, c.n_fake) for c in row.cells if c is not None and c.figure.value is not None), None)
+        usual = _usual(row.cells)
         for cell in row.cells:
             line.append(Text("") if cell is None else Text(cell.text, footnotes.mark(_remark(cell, usual)), True))
         lines.append(tuple(line))
@@ -134,11 +134,15 @@ def _remark(cell: Cell, usual: tuple[int | None, int | None] | None) -> str | No
 
 
 def counts(cells: Sequence[Cell | None]) -> tuple[str, str]:
-    """The n real and n fake of a row: those of its first figure that has a value."""
-    for cell in cells:
-        if cell is not None and cell.n_real is not None:
-            return str(cell.n_real), str(cell.n_fake)
-    return DASH, DASH
+    """The n real and n fake of a row: those of its first figure that has a value, or else of any that has them."""
+    found = _usual(cells)
+    return (DASH, DASH) if found is None else (str(found[0]), str(found[1]))
+
+
+def _usual(cells: Sequence[Cell | None]) -> tuple[int, int | None] | None:
+    known = [cell for cell in cells if cell is not None and cell.n_real is not None]
+    first = next((cell for cell in known if cell.figure.value is not None), known[0] if known else None)
+    return None if first is None or first.n_real is None else (first.n_real, first.n_fake)
 
 
 class _OverSeeds(TypedDict):
