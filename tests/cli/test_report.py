@@ -15,7 +15,7 @@ from tests.detectors.conftest import SMALL, small_detector
 from tests.report.planted import plant_run, planted_predictions
 from tristream.cli.app import app
 from tristream.detectors.checkpoint import save_checkpoint
-from tristream.evaluation.record import evaluate_checkpoint
+from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 
@@ -79,7 +79,9 @@ def recorded(tmp_path: Path) -> tuple[Path, Path, Path]:
         name="small", detector="multistream", config=config, preprocessing=Preprocessing(short_side=64, crop=64)
     )
     save_checkpoint(checkpoint, small_detector("multistream", streams=["frequency"]), metadata)
-    evaluate_checkpoint(checkpoint, tmp_path / "index.csv", "test", tmp_path / "run", conditions=["delivered", "alike"])
+    evaluate_checkpoint(
+        checkpoint, PictureSet(tmp_path / "index.csv", "test"), tmp_path / "run", conditions=["delivered", "alike"]
+    )
     return tmp_path / "run", tmp_path / "index.csv", checkpoint
 
 

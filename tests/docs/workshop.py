@@ -32,7 +32,7 @@ from tristream.data.readers.ffpp import METHODS
 from tristream.data.readers.layout import WebFile
 from tristream.detectors import build_detector
 from tristream.detectors.checkpoint import save_checkpoint
-from tristream.evaluation.record import evaluate_checkpoint
+from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.export.checkpoint import export_checkpoint
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
@@ -155,14 +155,16 @@ def my_pictures() -> None:
 
 def run_of_mine() -> None:
     """results/mine, of mine.safetensors."""
-    evaluate_checkpoint(Path("mine.safetensors"), Path("photos/split.csv"), "test", Path("results/mine"))
+    evaluate_checkpoint(Path("mine.safetensors"), PictureSet(Path("photos/split.csv"), "test"), Path("results/mine"))
 
 
 def runs() -> None:
     """results/theirs and results/others, of other detectors on the same pictures as results/mine."""
     for name in ("theirs", "others"):
         detector(name)
-        evaluate_checkpoint(Path(f"{name}.safetensors"), Path("photos/split.csv"), "test", Path("results", name))
+        evaluate_checkpoint(
+            Path(f"{name}.safetensors"), PictureSet(Path("photos/split.csv"), "test"), Path("results", name)
+        )
 
 
 def protocols() -> None:

@@ -19,7 +19,7 @@ from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS, PictureContext
-from tristream.evaluation.record import evaluate_checkpoint
+from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.runner import Fitted, evaluate, score_manifest
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import SKETCH, ModelMetadata, sketch
@@ -203,10 +203,14 @@ def test_pictures_that_were_trained_on_are_known_even_among_others(
             tmp_path / "trained.safetensors", tmp_path / "manifest.csv", "reserved", tmp_path / "out.safetensors"
         )
     assert not (tmp_path / "out.safetensors").exists()
-    evaluate_checkpoint(tmp_path / "trained.safetensors", tmp_path / "manifest.csv", "reserved", tmp_path / "seen")
+    evaluate_checkpoint(
+        tmp_path / "trained.safetensors", PictureSet(tmp_path / "manifest.csv", "reserved"), tmp_path / "seen"
+    )
     assert "small was trained on at least 2 of these pictures" in caplog.text
     caplog.clear()
-    evaluate_checkpoint(tmp_path / "trained.safetensors", tmp_path / "manifest.csv", "test", tmp_path / "other")
+    evaluate_checkpoint(
+        tmp_path / "trained.safetensors", PictureSet(tmp_path / "manifest.csv", "test"), tmp_path / "other"
+    )
     assert "was trained on" not in caplog.text
 
 
@@ -243,10 +247,14 @@ def test_evaluate_checkpoint_names_what_was_run(manifest: Manifest, tmp_path: Pa
     source = checkpoint(tmp_path / "small.safetensors")
     out = tmp_path / "out"
     evaluate_checkpoint(
-        source, tmp_path / "manifest.csv", "reserved", out, conditions=["delivered"], command="tristream evaluate"
+        source,
+        PictureSet(tmp_path / "manifest.csv", "reserved"),
+        out,
+        conditions=["delivered"],
+        command="tristream evaluate",
     )
     record = json.loads((out / "record.json").read_text())
     assert record["checkpoint"]["file"] == "small.safetensors"
     assert str(tmp_path) not in json.dumps(record), "a record holds no path of the machine"
     with pytest.raises(UsageError, match="expected 32 or bf16"):
-        evaluate_checkpoint(source, tmp_path / "manifest.csv", "reserved", out, precision="8")
+        evaluate_checkpoint(source, PictureSet(tmp_path / "manifest.csv", "reserved"), out, precision="8")

@@ -97,7 +97,7 @@ def evaluate(
     conditions = VIEWS if suite else tuple(condition or USUAL)
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(
-            checkpoint[0] if checkpoint else None, PictureSet(data, split, limit, matched_by), None, out,
+            checkpoint[0] if checkpoint else None, PictureSet(data, split, limit, matched_by), out,
             conditions=conditions, device=device, precision=precision, seed=seed, progress=show, command=command,
         )  # fmt: skip
     for table in summary_tables(summary):

@@ -59,7 +59,7 @@ def robustness(
     conditions = perturbations(family or ())
     with progress_bar("scoring") as show:
         summary = evaluate_checkpoint(
-            checkpoint, PictureSet(data, split, limit), None, out, conditions=conditions, device=device,
+            checkpoint, PictureSet(data, split, limit), out, conditions=conditions, device=device,
             precision=precision, seed=seed, progress=show, command=shlex.join(["tristream", *sys.argv[1:]]),
         )  # fmt: skip
     Console().print(condition_table(summary, {c.name: c.parameters for c in conditions}))

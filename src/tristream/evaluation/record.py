@@ -116,8 +116,7 @@ class Opened:
 
 def evaluate_checkpoint(
     checkpoint: Path | None,
-    data: Path | PictureSet,
-    split: str | None,
+    pictures: PictureSet,
     out: Path,
     *,
     conditions: Sequence[str | Condition] = USUAL,
@@ -129,11 +128,9 @@ def evaluate_checkpoint(
 ) -> Summary:
     """Score and summarise; `out` then holds predictions.parquet, metrics.json and record.json.
 
-    checkpoint: .safetensors, or .onnx from an export; None for the shipped weights. data: a manifest, of which `split`
-    is scored, or a PictureSet. precision: "32", or "bf16" for autocast. Raises UsageError, CheckpointError,
-    ManifestError.
+    checkpoint: .safetensors, or .onnx from an export; None for the shipped weights. precision: "32", or "bf16" for
+    autocast. Raises UsageError, CheckpointError, ManifestError.
     """
-    pictures = data if isinstance(data, PictureSet) else PictureSet(data, split)
     opened = open_detector(checkpoint, device, precision)
     return evaluate_opened(opened, pictures, out, conditions=conditions, seed=seed, progress=progress, command=command)
 

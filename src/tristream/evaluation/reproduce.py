@@ -91,7 +91,6 @@ def reproduce(
         evaluate_checkpoint(
             checkpoint,
             pictures,
-            pictures.split,
             kept,
             conditions=_conditions(record, run),
             device=device,

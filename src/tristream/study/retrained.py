@@ -85,7 +85,7 @@ def ablate_retrained(
         )  # fmt: skip
         _calibrate(folder, calibration, device, progress)
         evaluate_checkpoint(
-            checkpoint_in(folder), pictures, None, folder / "evaluation", device=device, precision=precision, seed=seed,
+            checkpoint_in(folder), pictures, folder / "evaluation", device=device, precision=precision, seed=seed,
             progress=progress, command=command,
         )  # fmt: skip
         folders[name] = f"{name}/evaluation"
