@@ -30,10 +30,10 @@ from card_records import (
 )
 from card_tables import table
 
+from tristream.benchmark.report import BenchmarkReport
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.text import figure_text
 from tristream.report.plots import Bootstrap
-from tristream.runtime.benchmark_report import BenchmarkReport
 
 TEMPLATE = ROOT / "tools" / "MODEL_CARD.template.md"
 DRAWN = ROOT / "docs" / "figures"

@@ -13,12 +13,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import tristream
+from tristream.benchmark import contenders
 from tristream.cli.app import app
 from tristream.cli.benchmark import benchmark
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import Calibration
-from tristream.runtime import contenders, engines
+from tristream.runtime import engines
 from tristream.runtime.session import Session
 
 REPOSITORY = Path(__file__).parents[2]

@@ -15,13 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.planted import planted_metadata
+from tristream.benchmark.contenders import Files
+from tristream.benchmark.report import UnavailableError
 from tristream.cli.app import app
 from tristream.errors import CheckpointError
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord
 from tristream.runtime import engines, light_session
-from tristream.runtime.benchmark_report import UnavailableError
-from tristream.runtime.contenders import Files
 from tristream.runtime.light_session import LightSession
 from tristream.runtime.predictor import Predictor
 

@@ -68,11 +68,11 @@ def benchmark(
     """
     from rich.console import Console
 
+    from tristream.benchmark.contenders import Files
+    from tristream.benchmark.report import header, table
+    from tristream.benchmark.run import Pictures, Settings, open_contenders, run_benchmark
     from tristream.cli.facts import print_facts
     from tristream.runtime import records
-    from tristream.runtime.benchmark import Pictures, Settings, open_contenders, run_benchmark
-    from tristream.runtime.benchmark_report import header, table
-    from tristream.runtime.contenders import Files
 
     if output is not None:
         records.check_output(output)

@@ -14,6 +14,4 @@ engines        which engine opens which file
 onnx_file      what an exported file says of itself
 info           the facts behind `tristream info`
 doctor         the self-test behind `tristream doctor`
-benchmark      pictures per second; benchmark_report is its record
-contenders     the engines that it compares; torch_contenders are those on PyTorch
 """

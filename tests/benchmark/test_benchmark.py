@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tests.planted import exported_file
+from tristream.benchmark.contenders import Files
+from tristream.benchmark.report import BenchmarkReport, EngineName, Measurement, UnavailableError, header
+from tristream.benchmark.run import Pictures, Settings, open_contenders, run_benchmark
 from tristream.errors import UsageError
 from tristream.images.drawn import draw_scene, encode
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 from tristream.runtime import engines
-from tristream.runtime.benchmark import Pictures, Settings, open_contenders, run_benchmark
-from tristream.runtime.benchmark_report import BenchmarkReport, EngineName, Measurement, UnavailableError, header
-from tristream.runtime.contenders import Files
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.session import Float32, Scores
 

@@ -16,10 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from tristream.environment import describe_environment, usable_cores
-from tristream.errors import ImageError, UsageError
-from tristream.images.drawn import draw_scene, encode
-from tristream.runtime.benchmark_report import (
+from tristream.benchmark.contenders import ENGINES, Open
+from tristream.benchmark.report import (
     BenchmarkReport,
     Contestant,
     EngineName,
@@ -29,7 +27,9 @@ from tristream.runtime.benchmark_report import (
     Stage,
     UnavailableError,
 )
-from tristream.runtime.contenders import ENGINES, Open
+from tristream.environment import describe_environment, usable_cores
+from tristream.errors import ImageError, UsageError
+from tristream.images.drawn import draw_scene, encode
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.predictor import Predictor
 from tristream.runtime.session import Float32

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from tristream.benchmark.report import EngineName, UnavailableError
 from tristream.errors import CheckpointError, MissingExtraError, needs_extra
 from tristream.runtime import engines
-from tristream.runtime.benchmark_report import EngineName, UnavailableError
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.onnx_file import read_export
 
@@ -44,7 +44,7 @@ class Files:
 
     def _torch(self, name: EngineName, threads: int) -> OpenDetector:
         with needs_extra(name, "research"):
-            from tristream.runtime.torch_contenders import open_torch
+            from tristream.benchmark.torch_contenders import open_torch
         return open_torch(name, self.checkpoint or engines.shipped_weights(), threads)
 
     def _exported(self, *, int8: bool) -> Path:

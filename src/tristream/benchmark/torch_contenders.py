@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from tristream.benchmark.report import EngineName, UnavailableError
 from tristream.detectors.base import Detector
 from tristream.detectors.checkpoint import load_checkpoint
-from tristream.runtime.benchmark_report import EngineName, UnavailableError
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.session import Float32, Scores
 from tristream.runtime.torch_session import scores_of
