@@ -8,10 +8,6 @@ CPU = "configs/protocols/cpu.yaml"
 SHIPPED = "src/tristream/weights/detector.safetensors"
 CLIP = "vit_base_patch16_clip_quickgelu_224"
 """Without a tag: weights of it come from --clip."""
-SMALL_CROPS = "training crops of 192 px; the paper: {} px"
-FOUR_COPIES = (
-    "four augmented copies of each picture, embedded once in half precision; the paper: another one every time"
-)
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,6 @@ class Row:
     """In words, where the record names files."""
     retrained: tuple[str, ...] = ()
     """Config, then changes, with which subsets of its streams are trained anew; none: as the row itself."""
-    deviations: tuple[str, ...] = ()
-    """From its paper, by this training; those of its class stand in the record."""
 
 
 ROWS = {
@@ -61,32 +55,24 @@ ROWS = {
         "CNNDetect",
         ("configs/cnndetect.yaml", CPU),
         weights=("detector.weights",),
-        deviations=(SMALL_CROPS.format(224),),
     ),
     "cnndetect-our-augmentation": Row(
         "CNNDetect, our augmentation",
         ("configs/cnndetect.yaml", CPU),
         ("augmentation={}", "name=cnndetect-our-augmentation"),
         ("detector.weights",),
-        deviations=(SMALL_CROPS.format(224), "tristream's augmentation in place of the paper's blur and JPEG"),
     ),
-    "xception": Row(
-        "Xception", ("configs/xception.yaml", CPU), weights=("detector.weights",), deviations=(SMALL_CROPS.format(299),)
-    ),
-    "f3net": Row(
-        "F3Net", ("configs/f3net.yaml", CPU), weights=("detector.weights",), deviations=(SMALL_CROPS.format(299),)
-    ),
+    "xception": Row("Xception", ("configs/xception.yaml", CPU), weights=("detector.weights",)),
+    "f3net": Row("F3Net", ("configs/f3net.yaml", CPU), weights=("detector.weights",)),
     "univfd-2000": Row(
         "UnivFD, CLIP ViT-B/16",
         ("configs/univfd.yaml",),
         ("sample.pictures=2000", "accelerator=cpu", "name=univfd-2000"),
         takes_clip=True,
-        deviations=(FOUR_COPIES,),
     ),
     "univfd": Row(
         "UnivFD, CLIP ViT-B/16, all training pictures",
         ("configs/univfd.yaml",),
         takes_clip=True,
-        deviations=(FOUR_COPIES,),
     ),
 }

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from protocol_rows import ROWS, Row
 
+from tristream.config import load_config
+from tristream.detectors import DETECTORS as DETECTOR_CLASSES
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL
 from tristream.evaluation.figures import Figure
@@ -28,6 +30,8 @@ from tristream.report.formats import markdown, markdown_rows, markdown_runs
 from tristream.report.runs import Entry, ResultSet, arrange
 from tristream.report.table import DASH, Cell, Table, cell_of, of_all
 from tristream.report.table import Row as TableRow
+from tristream.training.config import TrainConfig
+from tristream.training.departures import departures
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -56,10 +60,24 @@ def sets_of(place: str) -> list[ResultSet]:
 
 
 def as_row(entry: Entry, name: str) -> Entry:
-    """An entry as the tables call it, with what its config departs from beside what its class does."""
+    """An entry as the tables call it, with what its config departs from, which older records do not tell."""
     row, told = TABLE_ROWS[name], entry.detector
-    changed = {"initialisation": row.starts_from or told.initialisation, "deviations": told.deviations + row.deviations}
+    changed = {
+        "initialisation": row.starts_from or told.initialisation,
+        "deviations": deviations_of(RESULTS / name / "training" / "config.yaml", told.deviations),
+    }
     return replace(entry, name=row.words, about=told.model_copy(update=changed))
+
+
+def deviations_of(config: Path, told: tuple[str, ...]) -> tuple[str, ...]:
+    """What a record tells of a detector, and what the config of its training tells."""
+    if not config.is_file():
+        return told
+    training = load_config(TrainConfig, config)
+    detector = DETECTOR_CLASSES[training.detector.get("name", "multistream")]
+    of_augmentation = detector.paper.augmentation_here if detector.paper else ""  # older records: of the class
+    found = (*(line for line in told if line != of_augmentation), *detector.deviations, *departures(training, detector))
+    return tuple(dict.fromkeys(found))
 
 
 def tables_of(place: str, make: Callable[[ResultSet], Table]) -> list[Table]:

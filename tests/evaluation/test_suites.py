@@ -14,8 +14,10 @@ from sklearn.metrics import roc_auc_score
 from tests.clips import grey, write_clip
 from tests.conftest import BrightnessSession
 from tests.data import miniatures
+from tests.pictures import planted_manifest
 from tests.planted import planted_metadata
 from tristream.data.frames import FrameRecipe, make_frames, videos_of
+from tristream.data.manifest import Manifest
 from tristream.data.readers import recognise
 from tristream.errors import ConfigError, UsageError
 from tristream.evaluation import suites
@@ -183,6 +185,57 @@ def test_every_generator_counts_alike_in_the_mean_and_its_interval_is_over_gener
         assert cells[MEAN].figures[measure].low is not None
     assert cells[MEAN].figures["balanced_accuracy_at_half"].reason == "the detector is not calibrated"
     assert cells["g5"].figures["oracle_accuracy"].value >= cells["g5"].figures["accuracy_at_zero"].value
+
+
+def test_a_generator_without_reals_of_its_own_has_no_mean_of_auroc(opened: Opened, tmp_path: Path) -> None:
+    planted_manifest(tmp_path, {"validation": 24})
+    table = pd.read_csv(tmp_path / "manifest.csv")
+    table["source"] = table["generator"] = ["a", "a", "b"] * 8
+    table.loc[(table["source"] == "b") & (table["label"] == 0), "source"] = "a"
+    Manifest.from_table(table, tmp_path).write(tmp_path / "genimage.parquet")
+    result = run_suite("cross-generator", [opened], tmp_path, tmp_path / "out", resamples=20)
+    mean = next(cell for cell in result.cells if cell.part == MEAN and cell.condition == "delivered")
+    assert mean.figures["auroc"].reason == "b: no real pictures"
+    assert mean.figures["accuracy_at_zero"].value is not None
+
+
+def test_a_suite_keeps_the_cells_of_other_detectors_and_refuses_another_suite(tmp_path: Path) -> None:
+    planted_manifest(tmp_path, {"test": 8})
+    first, second = (planted(tmp_path, name) for name in ("first", "second"))
+    run_suite("in-distribution", [first], tmp_path / "manifest.csv", tmp_path / "out", resamples=20)
+    both = run_suite("in-distribution", [second], tmp_path / "manifest.csv", tmp_path / "out", resamples=20)
+    assert list(dict.fromkeys(cell.checkpoint.split()[0] for cell in both.cells)) == ["first", "second"]
+    planted_manifest(tmp_path, {"validation": 8})
+    (tmp_path / "manifest.csv").rename(tmp_path / "genimage.csv")
+    Manifest.read(tmp_path / "genimage.csv").write(tmp_path / "genimage.parquet")
+    with pytest.raises(UsageError, match="holds another suite"):
+        run_suite("cross-generator", [first], tmp_path, tmp_path / "out", resamples=20)
+
+
+def test_what_a_set_lacks_is_the_reason_of_its_cell(opened: Opened, tmp_path: Path) -> None:
+    planted_manifest(tmp_path, {"test": 8})
+    manifest = Manifest.read(tmp_path / "manifest.csv")
+    manifest.write(tmp_path / "so-fake-ood.parquet")
+    Manifest(manifest.table.assign(split="test"), tmp_path).write(tmp_path / "celebdf.parquet")
+    cells = run_suite("ood", [opened], tmp_path, tmp_path / "ood", resamples=20).cells
+    reasons = {cell.set: cell.figures["auroc"].reason or "" for cell in cells if cell.run is None}
+    assert any("has no column 'manipulation'" in reason for reason in reasons.values())
+    assert any(cell.run for cell in cells), "the others are scored"
+    Manifest(manifest.table.assign(manipulation="other"), tmp_path).write(tmp_path / "so-fake-ood.parquet")
+    cells = run_suite("ood", [opened], tmp_path, tmp_path / "ood-2", resamples=20).cells
+    assert any("has no picture of this kind" in (cell.figures["auroc"].reason or "") for cell in cells)
+    cells = run_suite("cross-dataset", [opened], tmp_path, tmp_path / "cross", resamples=20).cells
+    (video,) = (cell for cell in cells if cell.unit == "video")
+    assert video.figures["auroc"].reason == "celebdf.parquet has no column 'video', so frames are of no video"
+
+
+def test_frames_of_one_name_and_two_labels_are_two_videos() -> None:
+    table = pd.DataFrame({
+        "condition": "delivered", "video": "1", "label": [0, 1, 1], "path": ["a", "b", "c"], "generator": "",
+        "source": "", "group": "g", "split": "", "logit": [-1.0, 1.0, 3.0], "probability": [0.3, 0.7, 0.9],
+    })  # fmt: skip
+    videos = by_video(table)
+    assert sorted(videos["label"]) == [0, 1]
 
 
 def test_a_mean_that_one_generator_cannot_have_names_it() -> None:

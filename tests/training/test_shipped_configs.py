@@ -14,8 +14,10 @@ from tests.pictures import planted_manifest
 from tristream.cli.app import app
 from tristream.config import load_config
 from tristream.data.readers.ffpp import METHODS
+from tristream.detectors import DETECTORS
 from tristream.detectors.checkpoint import read_metadata
 from tristream.training.config import TrainConfig
+from tristream.training.departures import departures
 from tristream.training.trainer import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -124,3 +126,22 @@ def test_several_seeds_are_several_runs_on_the_same_pictures(tmp_path: Path) -> 
     wrong = CliRunner().invoke(app, ["train", "-c", str(config), "--seeds", "4-0"])
     assert wrong.exit_code == 2
     assert "rising ranges" in wrong.output
+
+
+@pytest.mark.parametrize(
+    ("configs", "expected"),
+    [
+        (["cnndetect"], ["Pillow alone encodes and blurs"]),
+        (["cnndetect", "protocols/cpu"], ["crops of 192 px; the paper: 224 px", "batches of 32", "Pillow alone"]),
+        (["xception"], ["tristream's augmentation in place of the paper's face crops as they are"]),
+        (["f3net"], ["batches of 32 pictures; the paper: 128", "tristream's augmentation"]),
+        (["univfd"], ["batches of 64", "rate of 0.002; the paper: 0.0001", "4 augmented copies", "Pillow alone"]),
+        (["default"], []),
+    ],
+)  # fmt: skip
+def test_what_a_config_changes_of_its_paper_is_told(configs: list[str], expected: list[str]) -> None:
+    config = load_config(TrainConfig, [CONFIGS / f"{name}.yaml" for name in configs])
+    told = departures(config, DETECTORS[config.detector.get("name", "multistream")])
+    assert len(told) == len(expected)
+    for line, words in zip(told, expected, strict=True):
+        assert words in line

@@ -72,6 +72,7 @@ def _facts(found: Reproduction) -> list[tuple[str, str]]:
         if largest is not None:
             words.append(f"figures by at most {abs(largest[1]):.2g} ({largest[0].replace('_', ' ')})")
         rows.append((name, ", ".join(words)))
+    rows += [(name, f"left out: {reason}") for name, reason in found.left_out.items()]
     rows.append(
         ("reproduced", f"{'yes' if found.is_within else 'no'}, the tolerance is {found.tolerance:g} in a logit")
     )

@@ -33,6 +33,29 @@ class DetectorOutput:
     """Per stream or backbone, f32[B, F]: the features before projection."""
 
 
+@dataclass(frozen=True)
+class PaperRecipe:
+    """How the paper trained the detector that carries its name, in the terms of a training config."""
+
+    input_size: int
+    """Side of the training crops in px."""
+    batch_size: int
+    learning_rate: float | None = None
+    """None where the paper's optimiser is another, whose rates cannot be compared."""
+    augmentation: Mapping[str, Any] | None = None
+    """The config of its augmentation; None where it cannot be had."""
+    augmentation_words: str = "the paper's"
+    augmentation_here: str = ""
+    """How that config departs from the paper all the same."""
+
+
+BLUR_AND_JPEG: Mapping[str, Any] = {
+    "steps": ["resize", "blur", "encode"], "blur": 0.5, "blur_sigma_px": [0, 3], "encode": 0.5, "quality": [30, 100],
+    "webp_share": 0, "full_colour_share": 0, "flip": 0.5,
+}  # fmt: skip
+"""Of CNNDetect, and of UnivFD after it: "Blur + JPEG (0.5)"."""
+
+
 class DetectorConfig(StrictModel):
     """Base of every detector's configuration."""
 
@@ -53,6 +76,8 @@ class Detector(nn.Module, ABC):
     """What its weights were before training, in words for a table's column: ImageNet, CLIP, random."""
     deviations: tuple[str, ...] = ()
     """Where it departs from the paper whose name it carries, in words for a table's footnote."""
+    paper: ClassVar[PaperRecipe | None] = None
+    """How that paper trained; where a training departs from it is told beside `deviations`."""
 
     @abstractmethod
     def forward(self, pixels: Tensor, stream_mask: Tensor | None = None) -> DetectorOutput:

@@ -3,7 +3,8 @@
 The method is the augmentation, not the network: it stands in configs/cnndetect.yaml (0.5 blur, 0.5 JPEG, drawn apart,
 on the resized picture), and a run without it is not this method.
 
-Deviations: see `CNNDetect.deviations`. The paper tests on centre crops of pictures that are not resized; here, as for
+Deviations: see `CNNDetect.deviations`, and `paper` for what a training may change. The paper tests on centre crops of
+pictures that are not resized; here, as for
 every detector, training and test resize the shorter side, or pictures of 1024 px would show the middle alone. Blur is
 Pillow's (three box blurs in place of a sampled Gaussian) and every JPEG is Pillow's, where the paper's code draws
 Pillow or OpenCV.
@@ -11,7 +12,7 @@ Pillow or OpenCV.
 
 from __future__ import annotations
 
-from tristream.detectors.base import DETECTORS
+from tristream.detectors.base import BLUR_AND_JPEG, DETECTORS, PaperRecipe
 from tristream.detectors.pooled import PooledConfig, PooledDetector
 
 
@@ -29,5 +30,9 @@ class CNNDetect(PooledDetector):
     deviations = (
         "shorter side resized in testing, too, where the paper crops without resizing",
         "AdamW, warm-up and cosine decay, averaged weights; the paper: Adam, rate divided by 10 on a plateau",
-        "Pillow alone encodes and blurs; the paper's code draws Pillow or OpenCV for JPEG",
+        "each class has half of the weight in the loss; the paper: plain cross-entropy",
     )
+    paper = PaperRecipe(
+        224, 64, 1e-4, BLUR_AND_JPEG, "the paper's blur and JPEG",
+        "Pillow alone encodes and blurs; the paper's code draws Pillow or OpenCV for JPEG",
+    )  # fmt: skip

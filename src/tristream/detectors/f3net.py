@@ -9,7 +9,8 @@ What the paper leaves open is decided thus. "The first 1/16 of the entire spectr
 coefficients, as the code in circulation reads it now: i/H + j/W up to sqrt(2/16); `band_edges` (0.0625, 0.125) is the
 other reading. The fourth filter (all) and the 12 channels follow that code (yyk-wew/F3Net), too. A MixBlock's
 attention is over rows, a matrix product per channel. Bands and learnable filters live on normalised frequency, so any
-H x W is taken; the method's own is 299 px. Deviations: see `F3Net.deviations`.
+H x W is taken; the method's own is 299 px. Deviations: see `F3Net.deviations`,
+and `paper` for what a training may change.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from tristream.detectors.backbones import create_backbone, initialisation_of, normalisation_of, output_features
-from tristream.detectors.base import DETECTORS, Detector, DetectorConfig, DetectorOutput
+from tristream.detectors.base import DETECTORS, Detector, DetectorConfig, DetectorOutput, PaperRecipe
 from tristream.detectors.pooled import linear_logit
 
 # B images, C channels, H W pixels, K filters, h w windows, P window side
@@ -53,6 +54,16 @@ class F3Net(Detector):
     """FAD and LFS on an Xception each, mixed twice, one logit."""
 
     config_class = F3NetConfig
+    deviations: tuple[str, ...] = (
+        "LFS takes log10(1 + energy) on grey levels of 255, so that rounding noise in flat windows is no feature",
+        "the LFS stem pads by 1 px, so that both branches agree in size at any picture size",
+        "learnable filters start at 0, and a MixBlock's gate scales what its norm returns: both start as the identity",
+        "one logit in place of a softmax over two; AdamW, warm-up and cosine decay, averaged weights",
+        "band edges by i/H + j/W up to sqrt(2/16), sqrt(2/8), as the code in circulation has it; the paper: 1/16, 1/8",
+        "LFS takes the logarithm of a band's sum; another reading: the mean of the logarithms",
+        "a MixBlock's attention is over rows, a matrix product per channel",
+    )
+    paper = PaperRecipe(299, 128)
 
     def __init__(self, config: F3NetConfig, *, load_weights: bool = True) -> None:
         super().__init__()
@@ -69,7 +80,8 @@ class F3Net(Detector):
         if len(self.branches) == 2:
             self.mix = nn.ModuleDict({block: MixBlock(channels) for block, channels in MIXED.items()})
         self.initialisation = config.initialisation or initialisation_of(BACKBONE, config.weights)
-        self.deviations = _deviations(self.branches)
+        if len(self.branches) == 1:
+            self.deviations = (f"{self.branches[0].upper()} alone, without MixBlocks", *self.deviations)
         self.feature_sizes = {name: output_features(self.trunks[name]) for name in self.branches}
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = linear_logit(sum(self.feature_sizes.values()))
@@ -218,14 +230,3 @@ def _adapt_stem(trunk: nn.Module, channels: int, *, keep_size: bool) -> None:
     with torch.no_grad():
         new.weight.copy_(adapt_input_conv(channels, old.weight))
     trunk.conv1 = new
-
-
-def _deviations(branches: tuple[str, ...]) -> tuple[str, ...]:
-    left_out = () if len(branches) == 2 else (f"{branches[0].upper()} alone, without MixBlocks",)
-    return (
-        *left_out,
-        "LFS takes log10(1 + energy) on grey levels of 255, so that rounding noise in flat windows is no feature",
-        "the LFS stem pads by 1 px, so that both branches agree in size at any picture size",
-        "learnable filters start at 0, and a MixBlock's gate scales what its norm returns: both start as the identity",
-        "one logit in place of a softmax over two; AdamW, warm-up and cosine decay, averaged weights",
-    )

@@ -9,7 +9,8 @@ of the hub.
 What the paper leaves open or its code decides, as here: the embedding is the projected one (`encode_image`), not an
 inner layer; it is not L2-normalised; CLIP's mean and deviation; the linear layer starts from N(0, 0.02). Crops of
 another size than the tower's are resampled (bicubic); none are where the config crops at that size, as
-configs/univfd.yaml does. Deviations: see `UnivFD.deviations`.
+configs/univfd.yaml does. Deviations: see `UnivFD.deviations`, and
+`paper` for what a training may change.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from tristream.detectors.backbones import (
     output_features,
     settings_of,
 )
-from tristream.detectors.base import DETECTORS, DetectorConfig, DetectorOutput, Embedder, Probe
+from tristream.detectors.base import (
+    BLUR_AND_JPEG,
+    DETECTORS,
+    DetectorConfig,
+    DetectorOutput,
+    Embedder,
+    PaperRecipe,
+    Probe,
+)
 from tristream.detectors.pooled import linear_logit
 
 PAPER_TOWER = "vit_large_patch14_clip_quickgelu_224.openai"
@@ -47,6 +56,15 @@ class UnivFD(Probe):
     """Linear probe on CLIP. Only the linear layer is trained."""
 
     config_class = UnivFDConfig
+    deviations: tuple[str, ...] = (
+        "AdamW with warm-up and cosine decay, averaged weights; the paper: a constant rate",
+        "each class has half of the weight in the loss; the paper: plain cross-entropy",
+        "shorter side resized in testing, too, where the paper crops without resizing",
+    )
+    paper = PaperRecipe(
+        224, 256, 1e-4, BLUR_AND_JPEG, "the paper's blur and JPEG",
+        "Pillow alone encodes and blurs; the paper's code draws Pillow or OpenCV for JPEG",
+    )  # fmt: skip
 
     def __init__(self, config: UnivFDConfig, *, load_weights: bool = True) -> None:
         super().__init__()
@@ -58,7 +76,9 @@ class UnivFD(Probe):
         self.image_size = config.image_size or settings.input_size[-1]
         self.normalise = normalisation_of(self.tower)
         self.initialisation = config.initialisation or initialisation_of(config.backbone, config.weights)
-        self.deviations = _deviations(config.backbone)
+        if config.backbone != PAPER_TOWER:
+            tower = f"the tower is {config.backbone}; the paper's is OpenAI's CLIP ViT-L/14"
+            self.deviations = (tower, *self.deviations)
         length = projected or output_features(self.tower)
         self.feature_sizes = {"clip": length}
         self.classifier = linear_logit(length)
@@ -82,13 +102,3 @@ class UnivFD(Probe):
         if stream_mask is not None:
             raise ValueError("a linear probe has no streams to mask")
         return DetectorOutput(self.classifier(embedding).squeeze(-1).float(), features={"clip": embedding})
-
-
-def _deviations(backbone: str) -> tuple[str, ...]:
-    trained = (
-        "AdamW with warm-up and cosine decay, averaged weights; the paper: a constant rate",
-        "shorter side resized in testing, too, where the paper crops without resizing",
-    )
-    if backbone == PAPER_TOWER:
-        return trained
-    return (f"the tower is {backbone}; the paper's is OpenAI's CLIP ViT-L/14", *trained)

@@ -1,13 +1,14 @@
 """Xception, the baseline of FaceForensics++ (Rössler et al., ICCV 2019; the network: Chollet, CVPR 2017).
 
-Deviations: see `Xception.deviations`. The network is fully convolutional up to its pooling, so that 299 px is a
+Deviations: see `Xception.deviations`, and `paper` for what a training may change. The network is fully convolutional
+up to its pooling, so that 299 px is a
 choice of the config (`preprocessing`, `input_size`), not a demand; pixels are normalised with mean and deviation 0.5,
 as the paper does.
 """
 
 from __future__ import annotations
 
-from tristream.detectors.base import DETECTORS
+from tristream.detectors.base import DETECTORS, PaperRecipe
 from tristream.detectors.pooled import PooledConfig, PooledDetector
 
 
@@ -28,3 +29,4 @@ class Xception(PooledDetector):
         "AdamW, warm-up and cosine decay, averaged weights; the paper: Adam at a constant rate",
         "the whole picture's crop; the paper: a face enlarged 1.3 times (the same where the pictures are such crops)",
     )
+    paper = PaperRecipe(299, 32, 2e-4, augmentation_words="the paper's face crops as they are")

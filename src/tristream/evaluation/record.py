@@ -106,6 +106,7 @@ class Opened:
                 "initialisation": metadata.initialisation or None,
                 "deviations": list(metadata.deviations),
                 "seed": metadata.seed,
+                "training_data_sha256": metadata.training_data_sha256 or None,
                 "streams": list(streams) or None,
             },
             "precision": self.precision,

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from tristream.config import StrictModel
 from tristream.data.files import file_facts
@@ -54,10 +55,12 @@ class Reproduction(StrictModel):
     engine_now: str
     tolerance: float
     conditions: dict[str, ReproducedCondition]
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Conditions that could not be scored again, and why."""
 
     @property
     def is_within(self) -> bool:
-        """Whether every logit is within the tolerance and the same pictures failed."""
+        """Whether every logit that was scored again is within the tolerance and the same pictures failed."""
         return all(
             c.failures_changed == 0 and (c.max_logit_change is None or c.max_logit_change <= self.tolerance)
             for c in self.conditions.values()
@@ -79,20 +82,23 @@ def reproduce(
 
     out: where the new run is kept, and goes on after an interruption; None keeps nothing. tolerance: of a logit, by
     default that of the recorded precision. The digests of checkpoint and pictures are compared first: raises
-    CheckpointError and ManifestError where they differ, UsageError for a run that cannot be scored again.
+    CheckpointError and ManifestError where they differ, UsageError for a run that cannot be scored again. Conditions
+    that this release makes otherwise are left out, with a reason; a run of nothing else cannot be scored again.
     """
     then = read_run(run)
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     pictures = PictureSet.recorded(record, data)
     _check_inputs(record, run, checkpoint, pictures)
-    precision = record["precision"]
+    precision, (conditions, left_out) = record["precision"], _conditions(record, run)
+    if out is not None and out.resolve() == run.resolve():
+        raise UsageError(f"{out}: is the run itself; keep the new one elsewhere")
     with TemporaryDirectory() as folder:
         kept = out or Path(folder) / "run"
         evaluate_checkpoint(
             checkpoint,
             pictures,
             kept,
-            conditions=_conditions(record, run),
+            conditions=conditions,
             device=device,
             precision=precision,
             seed=record["bootstrap"]["seed"],
@@ -111,13 +117,15 @@ def reproduce(
         conditions={
             name: _compared(before, scored[name], then.summary.stored(name), _changes(then.summary, now.summary, name))
             for name, before in then.pictures.items()
+            if name in scored
         },
+        left_out=left_out,
     )
 
 
-def _conditions(record: Any, run: Path) -> list[Condition]:
-    """The recorded conditions. Raises UsageError for one that this release cannot make from its name."""
-    found = []
+def _conditions(record: Any, run: Path) -> tuple[list[Condition], dict[str, str]]:
+    """The recorded conditions, and why some cannot be made from their names. Raises UsageError where none can."""
+    found, left_out = [], {}
     for name, facts in record["conditions"].items():
         streams = facts.get("streams") if isinstance(facts, dict) else None
         if isinstance(facts, dict) and facts.get("family") == "attack":
@@ -126,13 +134,17 @@ def _conditions(record: Any, run: Path) -> list[Condition]:
                 f"not made again; run it anew and compare the rates: {record['command']}"
             )
         if not streams and name not in CONDITIONS:
-            raise UsageError(f"{run}: the condition {name} cannot be made again from its record")
+            left_out[name] = "cannot be made again from its record"
+            continue
         condition = masked(tuple(streams)) if streams else CONDITIONS[name]
         described = facts["description"] if isinstance(facts, dict) else facts
         if described != condition.description:
-            raise UsageError(f"{run}: this release makes the condition {name} otherwise than its record: {described}")
+            left_out[name] = f"this release makes it otherwise than its record: {described}"
+            continue
         found.append(condition)
-    return found
+    if not found:
+        raise UsageError(f"{run}: " + "; ".join(f"the condition {name}: {reason}" for name, reason in left_out.items()))
+    return found, left_out
 
 
 def _check_inputs(record: Any, run: Path, checkpoint: Path, pictures: PictureSet) -> None:

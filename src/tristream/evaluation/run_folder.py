@@ -55,6 +55,7 @@ class RecordedDetector(Recorded):
     initialisation: str | None = None
     deviations: tuple[str, ...] = ()
     seed: int | None = None
+    training_data_sha256: str | None = None
     streams: tuple[str, ...] | None = None
 
     @field_validator("deviations", mode="before")

@@ -28,6 +28,7 @@ from tristream.evaluation.figures import (
     statistic_of,
 )
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
+from tristream.evaluation.run_folder import parse_record
 from tristream.evaluation.runner import VIDEO, Progress
 from tristream.registry import Registry
 
@@ -53,6 +54,8 @@ class TestSet:
     split: str | None = "test"
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values of a column that are looked at."""
+    is_of_videos: bool = False
+    """Its pictures are frames, which the protocol also scores as videos."""
     own_reals: bool = False
     """A generator is set against the reals of its own source, not against all."""
 
@@ -69,11 +72,12 @@ class Suite:
 SUITES: Registry[Suite] = Registry("suite")
 
 _SO_FAKE = "tristream data index So-Fake-OOD -o so-fake-ood.parquet --extract-to so-fake-pictures"
+_ON_REQUEST = "; its authors give it out on request"
 _CELEB_DF = (
     "tristream data frames Celeb-DF-v2 -o celebdf-frames, then "
-    "tristream data index celebdf-frames/manifest.csv -o celebdf.parquet"
+    "tristream data index celebdf-frames/manifest.csv -o celebdf.parquet" + _ON_REQUEST
 )
-_FFPP = "tristream data index FaceForensics -o ffpp-{0}.parquet --set compression={0} --set media=frames"
+_FFPP = "tristream data index FaceForensics -o ffpp-{0}.parquet --set compression={0} --set media=frames" + _ON_REQUEST
 
 SUITES.register("in-distribution")(
     Suite("the test split of a manifest whose other splits were trained on, in three views",
@@ -93,8 +97,11 @@ SUITES.register("cross-dataset")(
     Suite(
         "FaceForensics++ per method and compression, then Celeb-DF-v2; frames, and videos by their frames' mean output",
         (
-            *(TestSet(f"FaceForensics++ {c}", f"ffpp-{c}.parquet", _FFPP.format(c)) for c in ("raw", "c23", "c40")),
-            TestSet("Celeb-DF-v2", "celebdf.parquet", _CELEB_DF),
+            *(
+                TestSet(f"FaceForensics++ {c}", f"ffpp-{c}.parquet", _FFPP.format(c), is_of_videos=True)
+                for c in ("raw", "c23", "c40")
+            ),
+            TestSet("Celeb-DF-v2", "celebdf.parquet", _CELEB_DF, is_of_videos=True),
         ),
         ("delivered",),
     )
@@ -146,14 +153,18 @@ def run_suite(
 ) -> SuiteResult:
     """Evaluate each detector on each set that is there; write `out`/<detector>/<set> and suite.json.
 
-    data: the folder of the suite's manifests; for in-distribution, a manifest. What is finished is kept. Raises
-    ConfigError for an unknown suite, UsageError where none of its sets is there.
+    data: the folder of the suite's manifests; for in-distribution, a manifest. What is finished is kept, the cells of
+    other detectors in `out`, too. Raises ConfigError for an unknown suite, UsageError where none of its sets is there
+    and for the folder of another suite.
     """
     suite = SUITES[name]
     found = [(test_set, _pictures(test_set, data, limit)) for test_set in suite.sets]
     if not any(isinstance(pictures, PictureSet) for _, pictures in found):
         raise UsageError("; ".join(dict.fromkeys(str(reason) for _, reason in found)))
-    cells = []
+    before = parse_record(SuiteResult, out / RESULT).cells if (out / RESULT).is_file() else []
+    if before and parse_record(SuiteResult, out / RESULT).suite != name:
+        raise UsageError(f"{out}: holds another suite; choose another output folder")
+    cells: list[SuiteCell] = []
     for detector in opened:
         label = f"{detector.detector.metadata.name} ({detector.digest})"
         for test_set, pictures in found:
@@ -165,6 +176,8 @@ def run_suite(
                             resamples=resamples, progress=progress, command=command)  # fmt: skip
             predictions = pd.read_parquet(out / run / "predictions.parquet")
             cells += _cells(predictions, label, test_set, run, seed, resamples)
+    scored = {cell.checkpoint for cell in cells}
+    cells = [*(cell for cell in before if cell.checkpoint not in scored), *cells]
     result = SuiteResult(suite=name, description=suite.description, cells=cells)
     write_text(out / RESULT, result.model_dump_json(indent=1) + "\n")
     return result
@@ -178,16 +191,19 @@ def _pictures(test_set: TestSet, data: Path, limit: int | None) -> PictureSet | 
     pictures = PictureSet(path, test_set.split, limit, only=test_set.only)
     try:
         manifest = pictures.read()
-    except ManifestError as error:
+    except (ManifestError, UsageError) as error:
         return str(error)
+    if not len(manifest):
+        wanted = "; ".join(f"{column}: {' or '.join(values)}" for column, values in test_set.only.items())
+        return f"{path.name} has no picture of this kind ({wanted})"
     if (manifest.table["media"] == "video").any():
         return f"{path.name} names videos; take frames out of them and index these, with a column '{VIDEO}'"
     return pictures
 
 
-def _empty(checkpoint: str, name: str, condition: str, reason: str) -> SuiteCell:
+def _empty(checkpoint: str, name: str, condition: str, reason: str, unit: str = "picture") -> SuiteCell:
     figures = dict.fromkeys(MEASURES, Figure(reason=reason))
-    return SuiteCell(checkpoint=checkpoint, set=name, condition=condition, unit="picture", part=ALL, figures=figures)
+    return SuiteCell(checkpoint=checkpoint, set=name, condition=condition, unit=unit, part=ALL, figures=figures)
 
 
 def _cells(
@@ -196,6 +212,10 @@ def _cells(
     units = {"picture": predictions}
     if VIDEO in predictions:
         units = {"frame": predictions, "video": by_video(predictions)}
+    elif test_set.is_of_videos:
+        reason = f"{test_set.manifest} has no column '{VIDEO}', so frames are of no video"
+        for condition in dict.fromkeys(predictions["condition"]):
+            yield _empty(checkpoint, test_set.name, str(condition), reason, unit="video")
     for unit, table in units.items():
         for condition, pictures in read_conditions(table).items():
             scored = pictures.scored
@@ -256,7 +276,8 @@ def _mean(
     def statistic(counts_RN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         columns = []
         for chosen_N, of_part in parts:
-            lost_R = ~np.logical_and.reduce([counts_RN[:, chosen_N & side_N].any(axis=1) for side_N in classes])
+            there = [chosen_N & side_N for side_N in classes if (chosen_N & side_N).any()]
+            lost_R = ~np.logical_and.reduce([counts_RN[:, side_N].any(axis=1) for side_N in there])
             with np.errstate(invalid="ignore", divide="ignore"):
                 columns.append(np.where(lost_R, np.nan, of_part(counts_RN[:, chosen_N])))
         return np.stack(columns, axis=1)
@@ -268,15 +289,15 @@ def by_video(predictions: pd.DataFrame) -> pd.DataFrame:
     """One row per condition and video; failed where all frames did.
 
     Its logit is that of its frames' mean raw output, the sigmoid of the logit before calibration, as the protocols have
-    it; its probability is the mean of theirs. Frames are of one video by the column `video`; one without it is a video
-    of its own.
+    it; its probability is the mean of theirs. Frames are of one video by the column `video` and the label; one without
+    it is a video of its own.
     """
     video = predictions[VIDEO].where(predictions[VIDEO].notna(), "")
     table = predictions.assign(
         output=expit(predictions["logit"]), **{VIDEO: video.where(video != "", predictions["path"])}
     )
-    columns = {name: (name, "first") for name in ("path", "label", "generator", "source", "group", "split")}
-    videos = table.groupby(["condition", VIDEO], sort=False).agg(
+    columns = {name: (name, "first") for name in ("path", "generator", "source", "group", "split")}
+    videos = table.groupby(["condition", VIDEO, "label"], sort=False).agg(
         **columns,
         logit=("output", lambda frames: float(logit(np.clip(frames.mean(), 1e-15, 1 - 1e-15)))),
         probability=("probability", "mean"),

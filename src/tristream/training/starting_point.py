@@ -10,6 +10,7 @@ from tristream.detectors import Detector, build_detector
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.metadata import ModelMetadata
 from tristream.training.config import TrainConfig
+from tristream.training.departures import departures
 
 
 def starting_point(config: TrainConfig) -> tuple[Detector, ModelMetadata]:
@@ -36,7 +37,7 @@ def starting_point(config: TrainConfig) -> tuple[Detector, ModelMetadata]:
         config=_portable(options),
         preprocessing=config.preprocessing,
         initialisation=detector.initialisation,
-        deviations=detector.deviations,
+        deviations=(*detector.deviations, *departures(config, type(detector))),
     )
 
 
