@@ -14,6 +14,7 @@ from tristream.data.manifest import Manifest
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.summary import Summary, summarise
+from tristream.metrics import binary
 from tristream.report.runs import arrange
 from tristream.report.scores import Joined, run_from_scores
 
@@ -126,3 +127,25 @@ def test_another_run_is_not_overwritten(tmp_path: Path, manifest: Manifest, pred
     join(tmp_path, manifest, theirs)
     with pytest.raises(ManifestError, match="holds another run"):
         join(tmp_path, manifest, theirs.assign(score=theirs["score"] + 1))
+
+
+def test_a_threshold_gives_balanced_accuracy(tmp_path: Path, manifest: Manifest, predictions: pd.DataFrame) -> None:
+    theirs = predictions[predictions["condition"] == "delivered"].rename(columns={"logit": "score"})[["path", "score"]]
+    join(tmp_path, manifest, theirs, threshold=0.5)
+    label = predictions[predictions["condition"] == "delivered"]["label"]
+    expected = binary.balanced_accuracy(theirs["score"], label, 0.5)
+    found = metrics(tmp_path).conditions["delivered"].overall.figures["balanced_accuracy_at_threshold"].value
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("path,score\na.jpg,0.5,more\n", "more cells than the header"),
+        ("sha256,score\n,0.5\n", "row 1 has no sha256"),
+    ],
+)
+def test_a_broken_table_is_told(tmp_path: Path, manifest: Manifest, text: str, words: str) -> None:
+    (tmp_path / "broken.csv").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        run_from_scores(tmp_path / "broken.csv", manifest, tmp_path / "out", data="x", split=None)

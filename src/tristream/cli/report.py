@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tristream.cli.options import Split
 from tristream.errors import UsageError, needs_extra
 
 
@@ -47,13 +48,20 @@ def report(
         typer.Option(metavar="CSV", help="Scores of any detector: path (or sha256), score, and perhaps condition."),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", "-d", help="The manifest that --scores are joined to.")] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Of that manifest.", show_default="all pictures")] = None,
+    split: Split = None,
     name: Annotated[
         str | None, typer.Option(help="Of the detector of --scores.", show_default="that of the file")
     ] = None,
     scores_are_probabilities: Annotated[
         bool, typer.Option("--scores-are-probabilities", help="Scores are P(fake), in [0, 1].")
     ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Score from which a picture is called fake, chosen on other pictures; for balanced accuracy.",
+            show_default="none: that figure is missing",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap of --scores.")] = 0,
 ) -> None:
     """Make tables and plots from run records alone: every figure with n and interval, every table with its runs.
@@ -71,7 +79,7 @@ def report(
     """
     with needs_extra("report", "data"):
         from tristream.data.files import short_name
-        from tristream.data.manifest import Manifest
+        from tristream.evaluation.record import PictureSet
         from tristream.evaluation.run_folder import find_runs
         from tristream.report.contents import slug
         from tristream.report.report import FORMATS, make_report, write_report
@@ -82,7 +90,7 @@ def report(
     if scores is not None:
         if data is None or out is None:
             raise UsageError("--scores needs --data, the manifest to join, and --out, where the run is kept")
-        manifest = Manifest.read(data) if split is None else Manifest.read(data).split(split)
+        manifest = PictureSet(data, split).read()
         place = out / (slug(name or "") or scores.stem)
         joined = run_from_scores(
             scores,
@@ -93,6 +101,7 @@ def report(
             command=shlex.join(["tristream", *sys.argv[1:]]),
             name=name,
             are_probabilities=scores_are_probabilities,
+            threshold=threshold,
             seed=seed,
         )
         for sentence in joined.sentences():

@@ -1,7 +1,8 @@
 """UnivFD: a frozen CLIP image tower and one linear layer (Ojha et al., CVPR 2023).
 
-Any CLIP tower that timm has serves by its name, those of open_clip among them; naming it is enough, for the length of
-its embedding and its input size are read from timm: `vit_large_patch14_clip_quickgelu_224.openai` is the paper's (768
+Any CLIP tower that timm has serves by timm's name for it, those of open_clip's trainings among them (open_clip's
+ViT-L-14 is `vit_large_patch14_clip_224`, with its training as the tag); naming it is enough, for the length of its
+embedding and its input size are read from timm: `vit_large_patch14_clip_quickgelu_224.openai` is the paper's (768
 values), `vit_base_patch16_clip_quickgelu_224.openai` the default (512). The tag matters: without `.openai`, timm's
 hub weights for the same tower are those of another training set. A safetensors file with timm's names takes the place
 of the hub.
@@ -36,6 +37,7 @@ from tristream.detectors.base import (
     Probe,
 )
 from tristream.detectors.pooled import linear_logit
+from tristream.errors import ConfigError
 
 PAPER_TOWER = "vit_large_patch14_clip_quickgelu_224.openai"
 
@@ -68,6 +70,10 @@ class UnivFD(Probe):
 
     def __init__(self, config: UnivFDConfig, *, load_weights: bool = True) -> None:
         super().__init__()
+        if config.weights == "hub" and "clip" not in config.backbone:
+            raise ConfigError(
+                f"'{config.backbone}' is no CLIP tower; `timm.list_pretrained('*clip*')` lists those there are"
+            )
         self._config = config
         weights = config.weights if load_weights else "none"
         settings = settings_of(config.backbone)

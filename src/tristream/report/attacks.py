@@ -30,6 +30,8 @@ NOTES = (
     "Success is counted on the attacked pictures that were called right before, after rounding to 8 bits (but where a "
     f"row says before it), and again after JPEG quality {JPEG_QUALITY} of these. Noise: the same changes, shuffled. "
     "Median L2: of the perturbations that succeeded.",
+    "Carlini-Wagner searches along the gradient in each iteration, as the library does it, in place of a step of Adam, "
+    "and stops at the threshold: rounding to 8 bits undoes so small a change.",
 )
 
 

@@ -18,7 +18,7 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~$"} | {"<": "&lt;", ">
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"}
     | {"—": "---", "–": "--", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$"}
     | {"ε": r"$\varepsilon$", "Δ": r"$\Delta$", "σ": r"$\sigma$", "→": r"$\rightarrow$", "∞": r"$\infty$"}
 )
@@ -76,10 +76,9 @@ def _code(command: str) -> str:
 
 
 def latex_report(tables: Iterable[Table]) -> str:
-    """A `table` environment for each; the preamble needs \\usepackage{booktabs}."""
-    return "% Made by tristream report; the preamble needs \\usepackage{booktabs} and UTF-8.\n" + "\n".join(
-        map(_latex_table, tables)
-    )
+    """A `table` environment for each, shrunk where it is wider than the line; the first line says what it needs."""
+    needs = "\\usepackage{booktabs}, \\usepackage{adjustbox} and UTF-8"
+    return f"% Made by tristream report; the preamble needs {needs}.\n" + "\n".join(map(_latex_table, tables))
 
 
 def _latex_table(table: Table) -> str:
@@ -94,6 +93,7 @@ def _latex_table(table: Table) -> str:
         r"\centering\small",
         rf"\caption{{{latex(f'{table.title}: {table.pictures}')}}}",
         rf"\label{{tab:{table.name}}}",
+        r"\begin{adjustbox}{max width=\linewidth}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(map(latex, (*table.labels, *table.columns))) + r" \\",
@@ -101,6 +101,7 @@ def _latex_table(table: Table) -> str:
         *(" & ".join(map(_latex_cell, line)) + r" \\" for line in laid_out.lines),
         r"\bottomrule",
         r"\end{tabular}",
+        r"\end{adjustbox}",
         r"\par\smallskip",
         r"\begin{minipage}{\linewidth}\footnotesize",
         "\\par\n".join(notes),

@@ -236,7 +236,10 @@ def ablation_bars(table: Table, series_of: Callable[[Cell], str]) -> Plot | None
                 named.setdefault(series_of(cell), {})[row.labels[0]] = _bar(cell)
     categories = list(dict.fromkeys(row.labels[0] for row in table.rows))
     series = [(name, [bars.get(part, Bar(None)) for part in categories]) for name, bars in named.items()]
-    return bar_chart(table.title, SHARE, categories, series, guide=CHANCE) if series else None
+    cells = [cell for row in table.rows for cell in row.cells if cell is not None and cell.n_real is not None]
+    counts = sorted({(cell.n_real, cell.n_fake) for cell in cells})
+    words = " or ".join(f"{real} real, {fake} fake" for real, fake in counts)
+    return bar_chart(f"{table.title}: {words}", SHARE, categories, series, guide=CHANCE) if series else None
 
 
 def _ends(cell: Cell) -> tuple[float, float] | None:

@@ -59,6 +59,7 @@ def run_from_scores(
     command: str = "",
     name: str | None = None,
     are_probabilities: bool = False,
+    threshold: float | None = None,
     seed: int = 0,
     resamples: int = 1000,
 ) -> Joined:
@@ -67,8 +68,9 @@ def run_from_scores(
     scores: CSV with the columns `score`, higher for fake and of any scale, `path` (as in the manifest, or absolute) or
     `sha256`, and, where there are several, `condition`. data, split, command: for the record. name: of the detector, by
     default that of the file. are_probabilities: scores are P(fake) in [0, 1], and figures that need a probability are
-    computed. Raises UsageError for duplicates, for scores that are no finite numbers, and where nothing matches;
-    ManifestError when `out` holds another run.
+    computed. threshold: score from which a picture is called fake, chosen on other pictures. Raises UsageError for
+    duplicates, for scores that are no finite numbers, and where nothing matches; ManifestError when `out` holds
+    another run.
     """
     given = _read(scores, are_probabilities)
     key = "sha256" if "sha256" in given else "path"
@@ -82,7 +84,8 @@ def run_from_scores(
         raw = predictions["logit"].to_numpy(np.float64)
         predictions["probability"], predictions["logit"] = raw, logit(np.clip(raw, _LEAST, _MOST))
     extra, failed = given[~is_known], predictions[predictions["error"] != ""]
-    counts = {"joined_by": key, "are_probabilities": are_probabilities, "missing": len(failed), "extra": len(extra)}
+    counts = {"joined_by": key, "are_probabilities": are_probabilities, "threshold": threshold,
+              "missing": len(failed), "extra": len(extra)}  # fmt: skip
     record = {
         "command": command,
         "checkpoint": {"name": name or scores.stem, "file": scores.name, **file_facts(scores, ["sha256"])},
@@ -97,7 +100,9 @@ def run_from_scores(
         "bootstrap": {"seed": seed, "resamples": resamples},
     }
     claim(out / "record.json", record)
-    summary = summarise(predictions, balanced_accuracy_threshold=None, seed=seed, resamples=resamples)
+    if threshold is not None and are_probabilities:
+        threshold = float(logit(np.clip(threshold, _LEAST, _MOST)))
+    summary = summarise(predictions, balanced_accuracy_threshold=threshold, seed=seed, resamples=resamples)
     predictions.to_parquet(out / "predictions.parquet", index=False)
     write_text(out / "metrics.json", summary.model_dump_json(indent=1) + "\n")
     extra.to_csv(out / LEFT_OUT, index=False)
@@ -126,9 +131,11 @@ def _read(path: Path, are_probabilities: bool) -> pd.DataFrame:
     if not path.is_file():
         raise UsageError(f"{path}: no such file; expected a CSV with the columns path (or sha256) and score")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a CSV table in UTF-8: {error}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus cells for an index
+        raise UsageError(f"{path}: the rows have more cells than the header has columns ({', '.join(table.columns)})")
     if "score" not in table or not {"path", "sha256"} & set(table) or table.empty:
         raise UsageError(
             f"{path}: expected rows with path (or sha256) and score; found: {', '.join(map(str, table.columns))}"
@@ -145,6 +152,11 @@ def _read(path: Path, are_probabilities: bool) -> pd.DataFrame:
     table["condition"] = table["condition"].replace("", DELIVERED)
     if "sha256" in table:
         table["sha256"] = table["sha256"].str.lower()
+        blank = np.flatnonzero(table["sha256"] == "")
+        if blank.size and "path" not in table:
+            raise UsageError(f"{path}: row {blank[0] + 1} has no sha256")
+        if blank.size:
+            table = table.drop(columns="sha256")
     return table
 
 

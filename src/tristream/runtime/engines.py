@@ -85,7 +85,7 @@ def _open_light(checkpoint: Path, device: str, threads: int | None) -> OpenDetec
 
 
 def _open_torch(checkpoint: Path, device: str, threads: int | None, precision: str) -> OpenDetector:
-    with needs_extra("predict with a .safetensors checkpoint", "research"):
+    with needs_extra("scoring with a .safetensors checkpoint", "research"):
         import torch
 
         from tristream.detectors.checkpoint import load_checkpoint

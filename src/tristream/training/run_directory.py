@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tristream.atomic import write_text
 from tristream.environment import describe_environment
 from tristream.errors import ConfigError
 from tristream.training.config import TrainConfig
@@ -56,9 +57,9 @@ class RunDirectory:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         about = {"command": command, "data": data, **describe_environment()}
-        self._environment.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        write_text(self._environment, json.dumps(about, indent=1) + "\n")
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        self._config.write_text(text, encoding="utf-8")
+        write_text(self._config, text)
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append one line to log.jsonl; every entry has a `step`."""
@@ -70,4 +71,4 @@ class RunDirectory:
         if self._log.is_file():
             lines = self._log.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            self._log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            write_text(self._log, "".join(line + "\n" for line in kept))

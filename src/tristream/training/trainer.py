@@ -89,9 +89,11 @@ def train(
         run.train_data.table[columns].to_csv(directory.pictures, index=False)
     position = run.restore() if directory.state.is_file() else Position()
     directory.cut_log(position.step)
+    began = position.step
     while position.step < run.total_steps and not run.is_exhausted(position):
         position = run.epoch(position, on_step)
-    run.save(directory.last, notes="averaged weights after the last step")
+    if position.step > began or not directory.last.is_file():  # a finished run keeps its file, byte for byte
+        run.save(directory.last, notes="averaged weights after the last step")
     return directory.best
 
 
