@@ -9,6 +9,7 @@ from tests.detectors.conftest import small_detector
 from tristream.detectors import build_detector
 from tristream.detectors.backbones import settings_of
 from tristream.detectors.univfd import PAPER_TOWER, UnivFDConfig
+from tristream.errors import ConfigError
 
 OPEN_CLIP_ViT_L14_M, OPEN_CLIP_ViT_B16_M = 303.97, 86.19
 """Millions of parameters of the image towers, in open_clip's profile of its models."""
@@ -56,3 +57,8 @@ def test_embedding_is_not_normalised_and_splits_the_forward_in_two() -> None:
     assert not torch.allclose(embedding.norm(dim=-1), torch.ones(3), atol=0.05)
     assert torch.equal(detector.classify(embedding).logits, detector(pixels).logits)
     assert not detector.train().tower.training
+
+
+def test_a_tower_that_is_no_clip_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'vit_base_patch16_224' is no CLIP tower"):
+        build_detector("univfd", {"backbone": "vit_base_patch16_224"}, load_weights=False)

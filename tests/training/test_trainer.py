@@ -82,6 +82,10 @@ def test_a_run_killed_by_sigkill_and_resumed_ends_with_the_same_weights(pictures
         assert not different, (name, different[:5])
     logs = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "killed")]
     assert logs[0] == logs[1]
+    last = tmp_path / "whole/checkpoints/last.safetensors"
+    before = last.stat()
+    train(config, tmp_path / "whole", resume=True)
+    assert last.stat() == before, "a finished run is left as it is"
 
 
 def test_seeds_differ_and_repeat(pictures: Path, tmp_path: Path) -> None:
