@@ -19,11 +19,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from tristream.atomic import write_bytes, write_text
+from tristream.atomic import write_bytes
 from tristream.config import StrictModel
-from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, read_recorded
+from tristream.data.files import (
+    FILE_COLUMNS,
+    HEADER_COLUMNS,
+    Progress,
+    claim_recipe,
+    file_facts,
+    in_threads,
+    read_recorded,
+)
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, MissingExtraError, UsageError
 from tristream.images import perturb
@@ -163,7 +171,8 @@ def equalise_manifest(
     if manifest.root.is_relative_to(out):
         raise ManifestError(f"{out}: the pictures lie there; name another folder for the copies")
     pictures, left_out = _pictures(manifest)
-    recipe = _claimed(out, recipe or recipe_for(pictures))
+    recipe = recipe or recipe_for(pictures)
+    claim_recipe(out / RECIPE, recipe)
     rows, noted = list(range(len(pictures))), _noted(out / COPIES)
     results = in_threads(lambda row: _written(pictures, row, out, recipe, noted), rows, progress)
     facts: dict[int, dict[str, Any]] = {}
@@ -209,22 +218,6 @@ def _header_problem(file: Path) -> str:
     except (ImageError, MissingExtraError) as error:
         return str(error).removeprefix(f"{file}: ")
     return ""
-
-
-def _claimed(out: Path, recipe: Recipe) -> Recipe:
-    """The recipe, written to `out` or found to be the one there."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / RECIPE
-    if path.is_file():
-        try:
-            there = Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError:
-            raise ManifestError(f"{path}: not a recipe; choose another folder") from None
-        if there != recipe:
-            raise ManifestError(f"{out}: holds pictures of another recipe ({there}); choose another folder")
-    else:
-        write_text(path, recipe.model_dump_json(indent=1) + "\n")
-    return recipe
 
 
 def _noted(path: Path) -> dict[str, tuple[str, str]]:

@@ -9,6 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
+from tristream.atomic import write_text
+from tristream.config import StrictModel
 from tristream.errors import ImageError, ManifestError
 from tristream.images.decode import MAX_BYTES, read_header
 from tristream.images.video import VIDEO_SUFFIXES
@@ -67,6 +71,22 @@ def read_recorded(file: Path, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ImageError(f"{file}: another picture than recorded; run `tristream data verify`")
     return content
+
+
+def claim_recipe(path: Path, recipe: StrictModel) -> None:
+    """Note by which recipe a folder's files are made, or find that it is the one there.
+
+    Raises ManifestError for another one, and for a file that holds none.
+    """
+    if not path.is_file():
+        write_text(path, recipe.model_dump_json(indent=1) + "\n")
+        return
+    try:
+        there = type(recipe).model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise ManifestError(f"{path}: not a recipe; choose another folder") from None
+    if there != recipe:
+        raise ManifestError(f"{path.parent}: holds pictures of another recipe ({there}); choose another folder")
 
 
 def media_of(path: str) -> str:

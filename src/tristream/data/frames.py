@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from tristream.atomic import write_bytes
 from tristream.config import StrictModel
-from tristream.data.files import FILE_COLUMNS, Progress, file_facts
+from tristream.data.files import FILE_COLUMNS, Progress, claim_recipe, file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.readers import READERS, recognise
 from tristream.errors import ImageError, ManifestError, UsageError, needs_extra
@@ -128,7 +128,7 @@ def make_frames(
         raise ManifestError(f"{out}: the videos lie there; name another folder for the pictures")
     view: Literal["frame", "face"] = "frame" if detector is None else "face"
     recipe = recipe.model_copy(update={"view": view, "face_model": "" if detector is None else detector.sha256})
-    _claim(out, recipe)
+    claim_recipe(out / RECIPE, recipe)
     videos = videos.with_file_columns(["sha256"])
     rows: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
@@ -197,20 +197,6 @@ def _done(record: Path, sha256: str, out: Path) -> VideoRecord | None:
         return None
     whole = done.sha256 == sha256 and all((out / frame.path).is_file() for frame in done.frames if frame.path)
     return done if whole else None
-
-
-def _claim(out: Path, recipe: FrameRecipe) -> None:
-    """Note the recipe in `out`, or find that it is the one there. Raises ManifestError when it is another."""
-    path = out / RECIPE
-    if path.is_file():
-        try:
-            there = FrameRecipe.model_validate_json(path.read_bytes())
-        except ValidationError:
-            raise ManifestError(f"{path}: not a recipe of frames; choose another folder") from None
-        if there != recipe:
-            raise ManifestError(f"{out}: holds pictures of another recipe ({there}); choose another folder")
-    else:
-        write_bytes(path, recipe.model_dump_json(indent=1).encode() + b"\n")
 
 
 def _cells(frame: FrameRecord) -> dict[str, Any]:

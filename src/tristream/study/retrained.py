@@ -17,7 +17,7 @@ from tristream.evaluation.conditions import STREAMS, USUAL, subsets
 from tristream.evaluation.figures import Figure, read_conditions
 from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
-from tristream.evaluation.run_folder import claim
+from tristream.evaluation.run_folder import claim, parse_record
 from tristream.evaluation.runner import Progress
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.training.config import ObjectiveConfig, TrainConfig
@@ -149,7 +149,7 @@ def checkpoint_in(folder: Path) -> Path:
 
 def summary_of(out: Path, folder: str) -> Summary:
     """The metrics of one of the evaluations."""
-    return Summary.model_validate_json((out / folder / "metrics.json").read_text(encoding="utf-8"))
+    return parse_record(Summary, out / folder / "metrics.json")
 
 
 def by_streams(out: Path, result: RetrainedAblation, condition: str) -> Mapping[tuple[str, ...], ConditionSummary]:
