@@ -7,6 +7,7 @@ objectives      the loss terms that a config lists
 optim           optimiser and learning-rate schedule
 averaging       the averaged (EMA) weights
 starting_point  what a run starts from
+departures      where a config departs from the paper whose name its detector carries
 frozen          embeddings by the frozen part of a detector, computed once
 teacher         whom the distillation objective learns from
 run_directory   what is kept of a run
