@@ -4,10 +4,9 @@ The method is the augmentation, not the network: it stands in configs/cnndetect.
 on the resized picture), and a run without it is not this method.
 
 Deviations: see `CNNDetect.deviations`, and `paper` for what a training may change. The paper tests on centre crops of
-pictures that are not resized; here, as for
-every detector, training and test resize the shorter side, or pictures of 1024 px would show the middle alone. Blur is
-Pillow's (three box blurs in place of a sampled Gaussian) and every JPEG is Pillow's, where the paper's code draws
-Pillow or OpenCV.
+pictures that are not resized; here, as for every detector, training and test resize the shorter side, or pictures of
+1024 px would show the middle alone. Blur is Pillow's (three box blurs in place of a sampled Gaussian) and every JPEG
+is Pillow's, where the paper's code draws Pillow or OpenCV.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ What the paper leaves open is decided thus. "The first 1/16 of the entire spectr
 coefficients, as the code in circulation reads it now: i/H + j/W up to sqrt(2/16); `band_edges` (0.0625, 0.125) is the
 other reading. The fourth filter (all) and the 12 channels follow that code (yyk-wew/F3Net), too. A MixBlock's
 attention is over rows, a matrix product per channel. Bands and learnable filters live on normalised frequency, so any
-H x W is taken; the method's own is 299 px. Deviations: see `F3Net.deviations`,
-and `paper` for what a training may change.
+H x W is taken; the method's own is 299 px. Deviations: see `F3Net.deviations`, and `paper` for what a
+training may change.
 """
 
 from __future__ import annotations

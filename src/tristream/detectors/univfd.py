@@ -10,8 +10,7 @@ of the hub.
 What the paper leaves open or its code decides, as here: the embedding is the projected one (`encode_image`), not an
 inner layer; it is not L2-normalised; CLIP's mean and deviation; the linear layer starts from N(0, 0.02). Crops of
 another size than the tower's are resampled (bicubic); none are where the config crops at that size, as
-configs/univfd.yaml does. Deviations: see `UnivFD.deviations`, and
-`paper` for what a training may change.
+configs/univfd.yaml does. Deviations: see `UnivFD.deviations`, and `paper` for what a training may change.
 """
 
 from __future__ import annotations

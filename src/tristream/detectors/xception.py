@@ -1,9 +1,8 @@
 """Xception, the baseline of FaceForensics++ (Rössler et al., ICCV 2019; the network: Chollet, CVPR 2017).
 
 Deviations: see `Xception.deviations`, and `paper` for what a training may change. The network is fully convolutional
-up to its pooling, so that 299 px is a
-choice of the config (`preprocessing`, `input_size`), not a demand; pixels are normalised with mean and deviation 0.5,
-as the paper does.
+up to its pooling, so that 299 px is a choice of the config (`preprocessing`, `input_size`), not a demand; pixels are
+normalised with mean and deviation 0.5, as the paper does.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ def run_suite(
     found = [(test_set, _pictures(test_set, data, limit)) for test_set in suite.sets]
     if not any(isinstance(pictures, PictureSet) for _, pictures in found):
         raise UsageError("; ".join(dict.fromkeys(str(reason) for _, reason in found)))
-    before = parse_record(SuiteResult, out / RESULT).cells if (out / RESULT).is_file() else []
-    if before and parse_record(SuiteResult, out / RESULT).suite != name:
+    before = parse_record(SuiteResult, out / RESULT) if (out / RESULT).is_file() else None
+    if before is not None and before.suite != name:
         raise UsageError(f"{out}: holds another suite; choose another output folder")
     cells: list[SuiteCell] = []
     for detector in opened:
@@ -177,7 +177,7 @@ def run_suite(
             predictions = pd.read_parquet(out / run / "predictions.parquet")
             cells += _cells(predictions, label, test_set, run, seed, resamples)
     scored = {cell.checkpoint for cell in cells}
-    cells = [*(cell for cell in before if cell.checkpoint not in scored), *cells]
+    cells = [*(cell for cell in (before.cells if before else ()) if cell.checkpoint not in scored), *cells]
     result = SuiteResult(suite=name, description=suite.description, cells=cells)
     write_text(out / RESULT, result.model_dump_json(indent=1) + "\n")
     return result
