@@ -71,6 +71,7 @@ def test_evaluate_takes_any_condition_a_limit_and_a_relation(data: Path, checkpo
                                   "streams": ["frequency", "semantic"]}  # fmt: skip
     metrics = json.loads((tmp_path / "a/metrics.json").read_text())
     assert metrics["conditions"]["jpeg-70"]["matched"]["drawn"]["n_real"] == 4, "all pictures are of one source"
+    assert "same content" in " ".join(done.stdout.split())
     other = run(*words, "-o", tmp_path / "a", "--condition", "jpeg-70", "--limit", "8")
     assert other.exit_code == 2
     assert "conditions" in other.stderr and "differ" in other.stderr  # noqa: PT018

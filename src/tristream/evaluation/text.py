@@ -75,13 +75,17 @@ def _overall(name: str, condition: ConditionSummary) -> Table:
 
 def _parts(name: str, condition: ConditionSummary) -> Table:
     table = Table(title=f"{name}: fakes of one generator against all reals, reals of one source against all fakes")
-    for column in ("generator or photo source", "n", "auroc", "accuracy at the stored threshold"):
+    matched = ("auroc, reals of the same content",) if condition.matched else ()
+    for column in ("generator or photo source", "n", "auroc", *matched, "accuracy at the stored threshold"):
         table.add_column(column)
     for label, rows in (("fake", condition.generators), ("real", condition.sources)):
         for part, row in rows.items():
             count = row.n_fake if label == "fake" else row.n_real
             accuracy = row.figures.get(f"{label}_accuracy_at_threshold")
-            table.add_row(f"{part} ({label})", str(count), figure_text(row.figures.get("auroc")), figure_text(accuracy))
+            same = condition.matched.get(part) if label == "fake" else None
+            beside = [figure_text(same.figures["auroc"]) if same else ""] if matched else []
+            auroc = figure_text(row.figures.get("auroc"))
+            table.add_row(f"{part} ({label})", str(count), auroc, *beside, figure_text(accuracy))
         table.add_section()
     return table
 
