@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("attacks", "data", "evaluation", "export", "images", "metrics", "report", "runtime", "training")
+PACKAGES = (
+    "attacks",
+    "benchmark",
+    "data",
+    "evaluation",
+    "export",
+    "images",
+    "metrics",
+    "report",
+    "runtime",
+    "training",
+)
 SOURCE = Path(__file__).parents[1] / "src/tristream"
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tristream.evaluation.figures import Pictures, Stored
+from tristream.evaluation.figures import Stored
+from tristream.evaluation.predictions import Pictures
 from tristream.metrics import selective
 from tristream.report.plots import Bootstrap, reliability_chart, reliability_series, risk_chart, risk_series
 

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from tristream.detectors.checkpoint import read_metadata
-from tristream.evaluation.figures import Pictures, Stored, read_conditions
+from tristream.evaluation.figures import Stored
+from tristream.evaluation.predictions import Pictures, read_conditions
 from tristream.evaluation.summary import Summary
 from tristream.metadata import ModelMetadata
 from tristream.runtime.predictor import FALSE_ALARM_RATE, MISS_RATE

@@ -9,7 +9,8 @@ from card_records import CONDITIONS, DETECTORS, SETS, conditions, is_recorded, p
 from flip_rates import share
 
 from tristream.evaluation.comparison import compare
-from tristream.evaluation.figures import Figure, Pictures, compute_figures
+from tristream.evaluation.figures import Figure, compute_figures
+from tristream.evaluation.predictions import Pictures
 from tristream.evaluation.summary import matched_auroc
 from tristream.evaluation.text import figure_text
 from tristream.metrics import selective

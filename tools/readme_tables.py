@@ -75,7 +75,7 @@ def deviations_of(config: Path, told: tuple[str, ...]) -> tuple[str, ...]:
         return told
     training = load_config(TrainConfig, config)
     detector = DETECTOR_CLASSES[training.detector.get("name", "multistream")]
-    of_augmentation = detector.paper.augmentation_here if detector.paper else ""  # older records: of the class
+    of_augmentation = detector.paper.augmentation.departure if detector.paper else ""  # older records: of the class
     found = (*(line for line in told if line != of_augmentation), *detector.deviations, *departures(training, detector))
     return tuple(dict.fromkeys(found))
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tristream.attacks.checks import Check, sanity
-from tristream.evaluation.figures import Pictures, Stored
+from tristream.evaluation.figures import Stored
+from tristream.evaluation.predictions import Pictures
 
 N = 20
 LABEL_N = np.arange(N) % 2

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tristream.errors import UsageError
-from tristream.evaluation.figures import CONTENT
+from tristream.evaluation.predictions import CONTENT
 from tristream.evaluation.record import PictureSet
 
 

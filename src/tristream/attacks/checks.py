@@ -14,7 +14,8 @@ from tristream.attacks.crafted import SHUFFLED, UNROUNDED, base_names
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError
 from tristream.evaluation.attacked import right
-from tristream.evaluation.figures import Pictures, Stored
+from tristream.evaluation.figures import Stored
+from tristream.evaluation.predictions import Pictures
 
 SLACK = 0.5 / 255
 """Of a budget: rounding to 8 bits moves a pixel by half a grey level at most."""

@@ -20,7 +20,7 @@ from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
 from tristream.errors import ImageError, ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, Condition, Float32, PictureContext, contexts_of
-from tristream.evaluation.figures import read_conditions
+from tristream.evaluation.predictions import read_conditions
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.summary import Summary
 from tristream.images.decode import decode

@@ -34,6 +34,26 @@ class DetectorOutput:
 
 
 @dataclass(frozen=True)
+class PaperAugmentation:
+    """What a paper did to its training pictures before crop and flip."""
+
+    words: str
+    config: Mapping[str, Any] | None = None
+    """In the terms of a training config; None where these do not have it."""
+    departure: str = ""
+    """How that config departs from the paper all the same."""
+
+
+BLUR_AND_JPEG = PaperAugmentation(
+    "the paper's blur and JPEG",
+    {"steps": ["resize", "blur", "encode"], "blur": 0.5, "blur_sigma_px": [0, 3], "encode": 0.5, "quality": [30, 100],
+     "webp_share": 0, "full_colour_share": 0, "flip": 0.5},
+    "Pillow alone encodes and blurs; the paper's code draws Pillow or OpenCV for JPEG",
+)  # fmt: skip
+"""Of CNNDetect, and of UnivFD after it: "Blur + JPEG (0.5)"."""
+
+
+@dataclass(frozen=True)
 class PaperRecipe:
     """How the paper trained the detector that carries its name, in the terms of a training config."""
 
@@ -42,18 +62,7 @@ class PaperRecipe:
     batch_size: int
     learning_rate: float | None = None
     """None where the paper's optimiser is another, whose rates cannot be compared."""
-    augmentation: Mapping[str, Any] | None = None
-    """The config of its augmentation; None where it cannot be had."""
-    augmentation_words: str = "the paper's"
-    augmentation_here: str = ""
-    """How that config departs from the paper all the same."""
-
-
-BLUR_AND_JPEG: Mapping[str, Any] = {
-    "steps": ["resize", "blur", "encode"], "blur": 0.5, "blur_sigma_px": [0, 3], "encode": 0.5, "quality": [30, 100],
-    "webp_share": 0, "full_colour_share": 0, "flip": 0.5,
-}  # fmt: skip
-"""Of CNNDetect, and of UnivFD after it: "Blur + JPEG (0.5)"."""
+    augmentation: PaperAugmentation = PaperAugmentation("the paper's")
 
 
 class DetectorConfig(StrictModel):

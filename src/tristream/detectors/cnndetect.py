@@ -31,7 +31,4 @@ class CNNDetect(PooledDetector):
         "AdamW, warm-up and cosine decay, averaged weights; the paper: Adam, rate divided by 10 on a plateau",
         "each class has half of the weight in the loss; the paper: plain cross-entropy",
     )
-    paper = PaperRecipe(
-        224, 64, 1e-4, BLUR_AND_JPEG, "the paper's blur and JPEG",
-        "Pillow alone encodes and blurs; the paper's code draws Pillow or OpenCV for JPEG",
-    )  # fmt: skip
+    paper = PaperRecipe(224, 64, 1e-4, BLUR_AND_JPEG)

@@ -62,10 +62,7 @@ class UnivFD(Probe):
         "each class has half of the weight in the loss; the paper: plain cross-entropy",
         "shorter side resized in testing, too, where the paper crops without resizing",
     )
-    paper = PaperRecipe(
-        224, 256, 1e-4, BLUR_AND_JPEG, "the paper's blur and JPEG",
-        "Pillow alone encodes and blurs; the paper's code draws Pillow or OpenCV for JPEG",
-    )  # fmt: skip
+    paper = PaperRecipe(224, 256, 1e-4, BLUR_AND_JPEG)
 
     def __init__(self, config: UnivFDConfig, *, load_weights: bool = True) -> None:
         super().__init__()

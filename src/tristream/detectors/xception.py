@@ -7,7 +7,7 @@ normalised with mean and deviation 0.5, as the paper does.
 
 from __future__ import annotations
 
-from tristream.detectors.base import DETECTORS, PaperRecipe
+from tristream.detectors.base import DETECTORS, PaperAugmentation, PaperRecipe
 from tristream.detectors.pooled import PooledConfig, PooledDetector
 
 
@@ -28,4 +28,4 @@ class Xception(PooledDetector):
         "AdamW, warm-up and cosine decay, averaged weights; the paper: Adam at a constant rate",
         "the whole picture's crop; the paper: a face enlarged 1.3 times (the same where the pictures are such crops)",
     )
-    paper = PaperRecipe(299, 32, 2e-4, augmentation_words="the paper's face crops as they are")
+    paper = PaperRecipe(299, 32, 2e-4, PaperAugmentation("the paper's face crops as they are"))

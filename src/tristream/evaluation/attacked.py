@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError, UsageError
-from tristream.evaluation.figures import LEVEL, Figure, Pictures, Stored, compute_figures, with_interval
+from tristream.evaluation.figures import LEVEL, Figure, Stored, compute_figures, with_interval
 from tristream.evaluation.paired import same_pictures
+from tristream.evaluation.predictions import Pictures
 from tristream.metrics import resampled
 from tristream.metrics import uncertainty as unc
 

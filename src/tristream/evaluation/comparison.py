@@ -9,8 +9,9 @@ import pandas as pd
 
 from tristream.config import StrictModel
 from tristream.errors import UsageError
-from tristream.evaluation.figures import LEVEL, Figure, Stored, read_conditions
+from tristream.evaluation.figures import LEVEL, Figure, Stored
 from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictures
+from tristream.evaluation.predictions import read_conditions
 from tristream.evaluation.run_folder import Run, read_run
 from tristream.metrics.comparison import holm
 

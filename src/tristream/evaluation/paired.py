@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import UsageError
-from tristream.evaluation.figures import LEVEL, Figure, Pictures, Stored, compute_figures, statistic_of, with_interval
+from tristream.evaluation.figures import LEVEL, Figure, Stored, compute_figures, statistic_of, with_interval
+from tristream.evaluation.predictions import Pictures
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.comparison import delong
 from tristream.metrics.shapley import CHANCE_AUROC, shapley_values

@@ -14,7 +14,7 @@ from tristream.data.sample import balanced_sample
 from tristream.environment import describe_environment
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL, Condition
-from tristream.evaluation.figures import CONTENT
+from tristream.evaluation.predictions import CONTENT
 from tristream.evaluation.runner import Fitted, Progress, evaluate
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration

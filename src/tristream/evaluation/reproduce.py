@@ -14,7 +14,8 @@ from tristream.config import StrictModel
 from tristream.data.files import file_facts
 from tristream.errors import CheckpointError, ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, Condition, masked
-from tristream.evaluation.figures import Pictures, Stored
+from tristream.evaluation.figures import Stored
+from tristream.evaluation.predictions import Pictures
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.run_folder import read_run
 from tristream.evaluation.runner import Progress

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from tristream.atomic import write_text
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import VIEWS
-from tristream.evaluation.figures import Pictures, read_conditions
+from tristream.evaluation.predictions import Pictures, read_conditions
 from tristream.evaluation.summary import Summary
 
 SHORT_DIGEST = 12

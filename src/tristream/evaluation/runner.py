@@ -17,7 +17,8 @@ from tristream.data.manifest import Manifest
 from tristream.environment import usable_cores
 from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, TreatedCrops, contexts_of, rehearse
-from tristream.evaluation.figures import CONTENT, Stored
+from tristream.evaluation.figures import Stored
+from tristream.evaluation.predictions import CONTENT, PERTURBATIONS, VIDEO
 from tristream.evaluation.run_folder import claim, parse_record
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
@@ -34,10 +35,6 @@ Progress = Callable[[int, int], None]
 
 WORKERS = min(16, usable_cores())
 """Threads that decode and treat pictures while others are scored."""
-VIDEO = "video"
-"""Column of a manifest: which video a frame is of."""
-PERTURBATIONS = ("perturbation_l2", "perturbation_linf")
-"""Columns of predictions: norms of what a condition does to a picture's crops, in [0, 1]."""
 _KEPT_COLUMNS = ("path", "label", "generator", "source", "group", "split")
 _KEPT_IF_THERE = (CONTENT, VIDEO)
 

@@ -18,18 +18,11 @@ from tristream.atomic import write_text
 from tristream.config import StrictModel
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import USUAL, VIEWS
-from tristream.evaluation.figures import (
-    Figure,
-    Pictures,
-    Stored,
-    compute_figures,
-    mean_over_generators,
-    read_conditions,
-    statistic_of,
-)
+from tristream.evaluation.figures import Figure, Stored, compute_figures, mean_over_generators, statistic_of
+from tristream.evaluation.predictions import VIDEO, Pictures, read_conditions
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.run_folder import parse_record
-from tristream.evaluation.runner import VIDEO, Progress
+from tristream.evaluation.runner import Progress
 from tristream.registry import Registry
 
 MEASURES = ("auroc", "average_precision", "accuracy_at_zero", "oracle_accuracy", "balanced_accuracy_at_half")

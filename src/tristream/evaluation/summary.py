@@ -12,17 +12,9 @@ from pydantic import Field
 from tristream.config import StrictModel
 from tristream.errors import UsageError
 from tristream.evaluation.attacked import Attacked, attacked
-from tristream.evaluation.figures import (
-    LEVEL,
-    MEASURES,
-    Figure,
-    Pictures,
-    Stored,
-    compute_figures,
-    mean_over_generators,
-    read_conditions,
-)
+from tristream.evaluation.figures import LEVEL, MEASURES, Figure, Stored, compute_figures, mean_over_generators
 from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictures, stream_shares
+from tristream.evaluation.predictions import Pictures, read_conditions
 from tristream.metrics.resampled import GeneratorAurocs
 from tristream.runtime.verdict import Thresholds
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tristream.errors import UndefinedMetricError
-from tristream.evaluation.figures import LEVEL, Pictures, Stored
+from tristream.evaluation.figures import LEVEL, Stored
+from tristream.evaluation.predictions import Pictures
 from tristream.evaluation.run_folder import Run
 from tristream.metrics import selective
 from tristream.metrics import uncertainty as unc

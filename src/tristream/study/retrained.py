@@ -14,8 +14,9 @@ from tristream.config import StrictModel, validate
 from tristream.errors import UndefinedMetricError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import STREAMS, USUAL, subsets
-from tristream.evaluation.figures import Figure, read_conditions
+from tristream.evaluation.figures import Figure
 from tristream.evaluation.paired import stream_shares
+from tristream.evaluation.predictions import read_conditions
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.run_folder import claim, parse_record
 from tristream.evaluation.runner import Progress

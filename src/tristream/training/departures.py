@@ -22,9 +22,10 @@ def departures(config: TrainConfig, detector_class: type[Detector]) -> tuple[str
     if config.embedded_copies:
         copies = f"{config.embedded_copies} augmented copies of each picture, embedded once in half precision"
         found.append(f"{copies}; the paper: another one every time")
-    if paper.augmentation is not None and config.augmentation == Augmentation.model_validate(paper.augmentation):
-        found.append(paper.augmentation_here)
+    theirs = paper.augmentation
+    if theirs.config is not None and config.augmentation == Augmentation.model_validate(theirs.config):
+        found.append(theirs.departure)
     else:
         ours = "tristream's augmentation" if config.augmentation == Augmentation() else "an augmentation of its own"
-        found.append(f"{ours} in place of {paper.augmentation_words}")
+        found.append(f"{ours} in place of {theirs.words}")
     return tuple(found)
