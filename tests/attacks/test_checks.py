@@ -74,6 +74,10 @@ def test_noise_that_nearly_always_succeeds_leaves_nothing_to_beat() -> None:
     assert failed(cw=planted(6), cw_shuffled=planted(0)) == []
 
 
+def test_noise_that_hides_the_picture_may_succeed_as_often() -> None:
+    assert failed(**run() | {"pgd_128_shuffled": run()["pgd_128"]}) == []
+
+
 def test_a_difference_within_chance_is_no_fault() -> None:
     assert failed(**run(weak=14, strong=12)) == [], "2 pictures against none: p = 0.25"
 
