@@ -13,7 +13,8 @@ from tests.data.server import Server, serving
 from tests.planted import planted_metadata
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Predictor
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
+from tristream.typing import Float32
 
 BLACK, GREY, WHITE = 0, 128, 255
 """Likely real, unsure and likely fake at the default error rates."""

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tristream.cli.progress import Show, progress_bar
+from tristream.cli.progress import progress_bar
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
@@ -39,6 +39,7 @@ from tristream.images.decode import decode
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.domain import DIRECTIONS, DomainModel, fit_domain
 from tristream.metrics.selective import RiskCoverage, confidence
+from tristream.typing import ProgressInWords
 
 # N pictures, F = streams x fusion width
 
@@ -133,7 +134,7 @@ def judge(found: Observed, threshold: float, checks: Mapping[str, Bool], resampl
     }
 
 
-def observe(checkpoint: Checkpoint, manifest: Manifest, condition: str, show: Show) -> Observed:
+def observe(checkpoint: Checkpoint, manifest: Manifest, condition: str, show: ProgressInWords) -> Observed:
     """Score every picture, one after the other. Raises ImageError and, for a detector without tokens, UsageError."""
     logits, tokens, sides = [], [], []
     contexts = contexts_of(manifest)

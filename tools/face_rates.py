@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from flip_rates import share
 
-from tristream.cli.progress import Show, progress_bar
+from tristream.cli.progress import progress_bar
 from tristream.data.manifest import Manifest
 from tristream.environment import describe_environment
 from tristream.evaluation.domain import groups
@@ -30,6 +30,7 @@ from tristream.evaluation.figures import LEVEL, Figure
 from tristream.evaluation.text import figure_text
 from tristream.images.decode import decode
 from tristream.images.faces import MIN_SCORE, SIDES, FaceDetector
+from tristream.typing import ProgressInWords
 
 FACES = ("ffhq", "dfdc", "ffpp-c23-originals")
 THINGS = ("grocery", "food101", "shoes")
@@ -37,7 +38,7 @@ SCORES = (0.6, 0.7, 0.8, 0.9)
 
 
 def source_rates(
-    manifest: Manifest, detectors: dict[float, FaceDetector], resamples: int, seed: int, show: Show
+    manifest: Manifest, detectors: dict[float, FaceDetector], resamples: int, seed: int, show: ProgressInWords
 ) -> dict[str, Any]:
     """Of the pictures of one source: their number and size, and for each least score how many have a face."""
     found: dict[float, list[bool]] = {score: [] for score in detectors}

@@ -27,9 +27,10 @@ from typing import Any
 
 from PIL import Image
 
-from tristream.cli.progress import Show, progress_bar
+from tristream.cli.progress import progress_bar
 from tristream.environment import describe_environment, usable_cores
 from tristream.images.drawn import draw_scene, encode
+from tristream.typing import ProgressInWords
 
 DRAWN = 256
 """Different pictures; the files that share one differ in the bytes after its end."""
@@ -95,7 +96,7 @@ def index(root: Path, *options: str) -> tuple[float, float]:
     return took_s, peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def measure(count: int, rounds: int, cores: int, show: Show) -> dict[str, Any]:
+def measure(count: int, rounds: int, cores: int, show: ProgressInWords) -> dict[str, Any]:
     """Files per second of each and their ratio to the bare loop in one process: medians of the turns; highest peaks."""
     seconds: list[dict[str, float]] = []
     peaks_mb: list[dict[str, float]] = []

@@ -12,7 +12,8 @@ from tristream.attacks.budget import Attack, CarliniWagner, FastGradientSign, Pr
 from tristream.attacks.crafting import Crafter
 from tristream.detectors import DETECTORS, Detector
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import Float32, PictureContext
+from tristream.evaluation.conditions import PictureContext
+from tristream.typing import Float32
 
 CPU = torch.device("cpu")
 REAL, FAKE = PictureContext("a", 0), PictureContext("b", 1)

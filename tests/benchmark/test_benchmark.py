@@ -19,7 +19,8 @@ from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 from tristream.runtime import engines
 from tristream.runtime.engines import OpenDetector
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
+from tristream.typing import Float32
 
 PICTURES = Pictures(tuple(encode(draw_scene(96, 80, seed), "PNG") for seed in range(3)), "three drawn")
 METADATA = ModelMetadata(

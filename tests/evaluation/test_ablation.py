@@ -22,7 +22,8 @@ from tristream.evaluation.record import Opened, PictureSet
 from tristream.evaluation.runner import Fitted, score_together
 from tristream.images.preprocess import Preprocessing
 from tristream.runtime.engines import OpenDetector
-from tristream.runtime.session import Float32, Scores, score_subsets
+from tristream.runtime.session import Scores, score_subsets
+from tristream.typing import Float32
 
 
 class TwoStreams(BrightnessSession):

@@ -11,11 +11,12 @@ from PIL import Image
 
 from tests.conftest import BrightnessSession
 from tristream.data.manifest import Manifest
-from tristream.evaluation.conditions import CONDITIONS, Condition, Float32, PictureContext
+from tristream.evaluation.conditions import CONDITIONS, Condition, PictureContext
 from tristream.evaluation.runner import Fitted, evaluate, score_manifest
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics import binary
+from tristream.typing import Float32
 
 SMALL_CROPS = Preprocessing(short_side=32, crop=32)
 SIDE = 40

@@ -20,7 +20,8 @@ from tristream.metrics.calibration import Calibration
 from tristream.metrics.domain import fit_domain
 from tristream.runtime import engines
 from tristream.runtime.light_session import LightSession
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
+from tristream.typing import Float32
 
 torch = pytest.importorskip("torch", reason="needs the research extra")
 

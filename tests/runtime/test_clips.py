@@ -22,10 +22,11 @@ from tristream.runtime import clips, engines
 from tristream.runtime.clips import NO_FACE, Sampling, Timeline
 from tristream.runtime.predictor import Prediction, Predictor
 from tristream.runtime.records import write_csv
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
 from tristream.runtime.sources import Source, collect
 from tristream.runtime.timeline import draw_timeline, write_timeline
 from tristream.runtime.verdict import Reason
+from tristream.typing import Float32
 
 pytest.importorskip("av", reason="needs the video extra")
 Picture = Callable[..., Path]

@@ -14,7 +14,8 @@ from tristream.metrics.calibration import Calibration
 from tristream.runtime import doctor, engines
 from tristream.runtime.doctor import SelfTestError, diagnose, self_test
 from tristream.runtime.predictor import Predictor
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
+from tristream.typing import Float32
 
 
 class Installed:

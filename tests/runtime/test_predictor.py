@@ -18,8 +18,9 @@ from tristream.errors import CheckpointError, UsageError
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.predictor import Prediction, Predictor
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
 from tristream.runtime.verdict import Domain, Reason
+from tristream.typing import Float32
 
 Picture = Callable[..., Path]
 BLACK, GREY, WHITE = 0, 128, 255

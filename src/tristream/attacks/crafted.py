@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.atomic import replaced
 from tristream.attacks.budget import Attack
-from tristream.evaluation.conditions import Condition, Float32, Parameter, PictureContext
+from tristream.evaluation.conditions import Condition, Parameter, PictureContext
 from tristream.images import perturb
-
-UInt8 = npt.NDArray[np.uint8]
+from tristream.typing import Float32, UInt8
 
 FAMILY = "attack"
 JPEG_QUALITY = 90

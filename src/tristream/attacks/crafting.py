@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from tristream.attacks.budget import Attack, CarliniWagner, FastGradientSign, ProjectedGradientDescent
 from tristream.detectors.base import Detector
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import Float32, PictureContext
+from tristream.evaluation.conditions import PictureContext
+from tristream.typing import Float32, Int64
 
 # B crops; two scores: real, fake
 
@@ -103,7 +104,7 @@ class _Margin(nn.Module):
 class _Classifier(PyTorchClassifier):  # type: ignore[misc]  # the library publishes no types
     """The library's wrapper, but for the gradient of one class: that of the constant 0 is known without computing."""
 
-    def class_gradient(self, x: npt.NDArray[Any], label: npt.NDArray[np.int64], **_: Any) -> Float32:
+    def class_gradient(self, x: npt.NDArray[Any], label: Int64, **_: Any) -> Float32:
         """x: [B, 3, H, W]; label: [B], whose score. Returns f32[B, 1, 3, H, W]."""
         gradient_B = np.zeros(x.shape, np.float32)
         chosen = np.flatnonzero(label == 1)

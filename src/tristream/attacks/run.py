@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,17 +19,17 @@ from tristream.attacks.crafting import Crafter
 from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
 from tristream.errors import ImageError, ManifestError, UsageError
-from tristream.evaluation.conditions import CONDITIONS, Condition, Float32, PictureContext, contexts_of
+from tristream.evaluation.conditions import CONDITIONS, Condition, PictureContext, contexts_of
 from tristream.evaluation.predictions import read_conditions
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.summary import Summary
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.runtime.torch_session import TorchSession
+from tristream.typing import Float32, ProgressInWords
 
 log = logging.getLogger(__name__)
 
-Show = Callable[[int, int, str], None]
 """Called with what is done and what there is to do, in scorings of a picture, and what goes on."""
 CHECKS = "checks.json"
 
@@ -43,7 +43,7 @@ def attack(
     seed: int = 0,
     resamples: int = 1000,
     batch_size: int | None = None,
-    show: Show | None = None,
+    show: ProgressInWords | None = None,
     command: str = "",
 ) -> tuple[Summary, list[Check]]:
     """Craft, then score: `out` holds the record of an evaluation, and checks.json.

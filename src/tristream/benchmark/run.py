@@ -12,7 +12,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -32,8 +31,8 @@ from tristream.errors import ImageError, UsageError
 from tristream.images.drawn import draw_scene, encode
 from tristream.runtime.engines import OpenDetector
 from tristream.runtime.predictor import Predictor
-from tristream.runtime.session import Float32
 from tristream.runtime.sources import Source, collect, rgb
+from tristream.typing import Float32, ProgressInWords
 
 Clock = Callable[[], float]
 """Seconds since some moment."""
@@ -42,12 +41,6 @@ DRAWN = ((1600, 1200), (1200, 1600), (2000, 1125))
 """Width and height in px of the pictures that are drawn where none are named: usual sizes of photographs."""
 MOST = 64
 """Pictures of a folder that are measured with: all of them are held in memory, decoded."""
-
-
-class Progress(Protocol):
-    """Called with the turns that are done, the turns that there are, and what runs next."""
-
-    def __call__(self, done: int, total: int, words: str = "") -> None: ...
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ def run_benchmark(
     pictures: Pictures,
     contenders: Contenders,
     settings: Settings,
-    progress: Progress = lambda done, total, words="": None,
+    progress: ProgressInWords = lambda done, total, words="": None,
     clock: Clock = time.perf_counter,
 ) -> BenchmarkReport:
     """Measure the engines that opened.
@@ -261,7 +254,7 @@ def _timed(work: Callable[[], int], seconds: float, clock: Clock) -> tuple[int, 
             return done, took
 
 
-def _interleave(turns: Sequence[_Turn], settings: Settings, progress: Progress) -> list[list[tuple[int, float]]]:
+def _interleave(turns: Sequence[_Turn], settings: Settings, progress: ProgressInWords) -> list[list[tuple[int, float]]]:
     """(pictures, seconds) of each turn in each round."""
     measured: list[list[tuple[int, float]]] = [[] for _ in turns]
     total = settings.rounds * len(turns)

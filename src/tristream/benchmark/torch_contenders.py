@@ -12,8 +12,9 @@ from tristream.benchmark.report import EngineName, UnavailableError
 from tristream.detectors.base import Detector
 from tristream.detectors.checkpoint import load_checkpoint
 from tristream.runtime.engines import OpenDetector
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
 from tristream.runtime.torch_session import scores_of
+from tristream.typing import Float32
 
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 """What torch.compile looks for on a CPU, besides what the environment variable CXX names."""

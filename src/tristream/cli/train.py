@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from tristream.cli.progress import Show, progress_bar
+from tristream.cli.progress import progress_bar
 from tristream.errors import UsageError, needs_extra
+from tristream.typing import ProgressInWords
 
 
 def train(
@@ -58,7 +59,7 @@ def train(
     for run_dir, of_run in runs.items():
         with progress_bar("training" if seeds is None else f"training, seed {of_run.seed}") as show:
 
-            def on_step(report: StepReport, show: Show = show) -> None:
+            def on_step(report: StepReport, show: ProgressInWords = show) -> None:
                 losses = "  ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
                 best = "" if report.best_auroc is None else f"  best AUROC {report.best_auroc:.4f}"
                 show(report.step, report.total_steps, f"epoch {report.epoch + 1}/{report.epochs}  {losses}{best}")

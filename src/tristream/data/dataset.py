@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
 from tristream.data.manifest import Manifest
 from tristream.errors import ConfigError
 from tristream.images.decode import decode
+from tristream.typing import Float32, Int64, UInt8
 
-View = Callable[[npt.NDArray[np.uint8], int, str], npt.NDArray[np.float32]]
+View = Callable[[UInt8, int, str], Float32]
 """(pixels uint8[H, W, 3], epoch, picture id) -> f32[3, h, w] in [0, 1]."""
 
 
@@ -30,7 +30,7 @@ class ImageBatch(NamedTuple):
     """i64[B], row of each picture in the manifest."""
 
 
-class PictureDataset(Dataset[tuple[npt.NDArray[np.float32], int, int]]):
+class PictureDataset(Dataset[tuple[Float32, int, int]]):
     """Pictures of a manifest as crops. One that cannot be decoded raises ImageError: pixels are never invented."""
 
     def __init__(self, manifest: Manifest, view: View) -> None:
@@ -42,13 +42,13 @@ class PictureDataset(Dataset[tuple[npt.NDArray[np.float32], int, int]]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[npt.NDArray[np.float32], int, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Float32, int, int]:
         epoch, row = key
         pixels = decode(Path(self._paths[row])).pixels
         return self._view(pixels, epoch, self._ids[row]), self._labels[row], row
 
 
-def collate(items: list[tuple[npt.NDArray[np.float32], int, int]]) -> ImageBatch:
+def collate(items: list[tuple[Float32, int, int]]) -> ImageBatch:
     """Stack dataset items into an ImageBatch."""
     pixels, labels, rows = zip(*items, strict=True)
     return ImageBatch(torch.from_numpy(np.stack(pixels)), torch.tensor(labels, dtype=torch.float32), torch.tensor(rows))
@@ -68,7 +68,7 @@ class TrainingOrder:
 
     def steps(self, start: int, stop: int) -> Iterator[list[tuple[int, int]]]:
         """(epoch, row) pairs of the steps start..stop-1."""
-        order: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        order: Int64 = np.empty(0, np.int64)
         drawn = -1
         for step in range(start, stop):
             epoch, position = divmod(step, self.steps_per_epoch)

@@ -13,10 +13,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from tristream.errors import TristreamError
+from tristream.typing import ProgressInWords
 
 ATTEMPTS = 5
 """How often a broken transfer is taken up again."""
@@ -26,12 +27,6 @@ BLOCK = 1 << 20
 
 class DownloadError(TristreamError):
     """A file could not be fetched, or is not what it has to be; the message names it and says what to do."""
-
-
-class Progress(Protocol):
-    """Called with the bytes there and the bytes in all."""
-
-    def __call__(self, done: int, total: int, words: str = "", /) -> None: ...
 
 
 class _Redirect(urllib.request.HTTPRedirectHandler):
@@ -70,7 +65,7 @@ def fetch(
     sha256: str | None = None,
     size: int | None = None,
     headers: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressInWords | None = None,
     pause_s: float = 1.0,
 ) -> bool:
     """Fetch `address` to `target`. Returns False when it was there already, whole and as wanted.
@@ -137,7 +132,12 @@ def fetch_json(address: str, headers: Mapping[str, str], max_bytes: int = 64 << 
 
 
 def _transfer(
-    address: str, partial: Path, max_bytes: int, size: int | None, headers: Mapping[str, str], progress: Progress | None
+    address: str,
+    partial: Path,
+    max_bytes: int,
+    size: int | None,
+    headers: Mapping[str, str],
+    progress: ProgressInWords | None,
 ) -> None:
     """Fetch what is missing at the end of `partial`, or all of it when the file has changed meanwhile."""
     there = partial.stat().st_size if partial.is_file() else 0

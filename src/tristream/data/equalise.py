@@ -16,28 +16,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 from pydantic import Field
 
 from tristream.atomic import write_bytes
 from tristream.config import StrictModel
-from tristream.data.files import (
-    FILE_COLUMNS,
-    HEADER_COLUMNS,
-    Progress,
-    claim_recipe,
-    file_facts,
-    in_threads,
-    read_recorded,
-)
+from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, claim_recipe, file_facts, in_threads, read_recorded
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, MissingExtraError, UsageError
 from tristream.images import perturb
 from tristream.images.decode import decode, read_header
-
-UInt8 = npt.NDArray[np.uint8]
+from tristream.typing import Progress, UInt8
 
 SUBSAMPLING: Final = "4:2:0"
 LARGEST_FACTOR = 0.9

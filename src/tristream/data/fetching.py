@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tristream.atomic import write_text
-from tristream.data.download import DownloadError, Progress, fetch
+from tristream.data.download import DownloadError, fetch
 from tristream.data.hub import HubFile, chosen, fetch_file, list_files
 from tristream.data.readers.layout import Hub, Layout, WebFile
 from tristream.data.unpack import unpack
 from tristream.errors import UsageError
+from tristream.typing import ProgressInWords
 
 RECORD = "download.json"
 
@@ -61,7 +62,12 @@ def jobs_of(about: Layout, repository: str | None, revision: str, include: Seque
 
 
 def run(
-    jobs: Sequence[Job], folder: Path, max_bytes: int, *, keep_archives: bool = False, progress: Progress | None = None
+    jobs: Sequence[Job],
+    folder: Path,
+    max_bytes: int,
+    *,
+    keep_archives: bool = False,
+    progress: ProgressInWords | None = None,
 ) -> Fetched:
     """Fetch, check and unpack, one by one; RECORD in the folder says what came from where, with hashes.
 
@@ -91,7 +97,7 @@ def run(
     return Fetched(len(jobs), size, unpacked)
 
 
-def _fetch(job: Job, folder: Path, max_bytes: int, progress: Progress) -> Path:
+def _fetch(job: Job, folder: Path, max_bytes: int, progress: ProgressInWords) -> Path:
     if isinstance(job.source, HubFile):
         return fetch_file(job.source, folder, max_bytes, progress)
     target, source = folder / job.path, job.source

@@ -16,12 +16,11 @@ from tristream.config import StrictModel
 from tristream.errors import ImageError, ManifestError
 from tristream.images.decode import MAX_BYTES, read_header
 from tristream.images.video import VIDEO_SUFFIXES
+from tristream.typing import Progress
 
 HEADER_COLUMNS = ("width", "height", "format")
 FILE_COLUMNS = ("width", "height", "bytes", "format", "sha256")
 
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -19,13 +19,14 @@ from pydantic import ValidationError
 
 from tristream.atomic import write_bytes
 from tristream.config import StrictModel
-from tristream.data.files import FILE_COLUMNS, Progress, claim_recipe, file_facts
+from tristream.data.files import FILE_COLUMNS, claim_recipe, file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.readers import READERS, recognise
 from tristream.errors import ImageError, ManifestError, UsageError, needs_extra
 from tristream.images.faces import Box, FaceDetector
 from tristream.images.h264 import encode_again
-from tristream.images.video import Clip, UInt8, open_clip
+from tristream.images.video import Clip, open_clip
+from tristream.typing import Progress, UInt8
 
 MANIFEST, FRAMES, RECIPE, RECORD = "manifest.csv", "frames.csv", "recipe.json", "frames.json"
 NO_FACE = "no face found"

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tristream.data.download import DownloadError, Progress, fetch, fetch_json, origin_of
+from tristream.data.download import DownloadError, fetch, fetch_json, origin_of
 from tristream.data.files import path_problem
+from tristream.typing import ProgressInWords
 
 ENDPOINT = "https://huggingface.co"
 
@@ -62,7 +63,7 @@ def chosen(files: Iterable[HubFile], patterns: Iterable[str]) -> list[HubFile]:
     return found
 
 
-def fetch_file(file: HubFile, into: Path, max_bytes: int, progress: Progress | None = None) -> Path:
+def fetch_file(file: HubFile, into: Path, max_bytes: int, progress: ProgressInWords | None = None) -> Path:
     """Fetch a file to its path below `into`. Raises DownloadError; also for a path that leaves the folder."""
     into.mkdir(parents=True, exist_ok=True)
     if problem := path_problem(file.path, into.resolve()):

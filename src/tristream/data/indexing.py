@@ -12,10 +12,11 @@ from typing import NamedTuple, TextIO
 import pandas as pd
 
 from tristream.atomic import replaced
-from tristream.data.files import FILE_COLUMNS, Progress, in_threads, media_of, path_problem
+from tristream.data.files import FILE_COLUMNS, in_threads, media_of, path_problem
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, ManifestError, MissingExtraError
 from tristream.images.decode import MAX_BYTES, decode, read_header
+from tristream.typing import Progress
 
 
 class FileFacts(NamedTuple):

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.atomic import replaced
-from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, Progress, file_facts, in_threads, media_of, path_problem
+from tristream.data.files import FILE_COLUMNS, HEADER_COLUMNS, file_facts, in_threads, media_of, path_problem
 from tristream.errors import ManifestError, MissingExtraError
+from tristream.typing import Bool, Progress
 
 try:
     import pandas as pd
@@ -112,7 +112,7 @@ class Manifest:
             raise ManifestError(f"{path}: {problem}")
         return self.root / path
 
-    def where(self, mask: Sequence[bool] | npt.NDArray[np.bool_] | pd.Series) -> Manifest:
+    def where(self, mask: Sequence[bool] | Bool | pd.Series) -> Manifest:
         """The rows for which `mask` (bool[N]) holds, in the same order; there may be none."""
         keep = np.asarray(mask)
         if keep.dtype != np.bool_ or keep.shape != (len(self),):

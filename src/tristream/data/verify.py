@@ -9,11 +9,12 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from tristream.data.files import Progress, file_facts, in_threads
+from tristream.data.files import file_facts, in_threads
 from tristream.data.manifest import Manifest
 from tristream.data.readers.walk import walk
 from tristream.errors import ImageError, ManifestError, MissingExtraError
 from tristream.images.decode import decode
+from tristream.typing import Progress
 
 Fault = Literal["broken", "changed", "moved", "missing", "unreadable", "unverifiable"]
 FAULTS: Mapping[Fault, str] = {

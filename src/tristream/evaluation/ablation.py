@@ -18,9 +18,10 @@ from tristream.errors import ManifestError, UndefinedMetricError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, Condition, masked, subsets
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.run_folder import claim
-from tristream.evaluation.runner import Fitted, Progress, score_conditions
+from tristream.evaluation.runner import Fitted, score_conditions
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration, fit_calibration
+from tristream.typing import Progress
 
 log = logging.getLogger(__name__)
 

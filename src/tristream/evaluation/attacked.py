@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError, UsageError
@@ -14,6 +13,7 @@ from tristream.evaluation.paired import same_pictures
 from tristream.evaluation.predictions import Pictures
 from tristream.metrics import resampled
 from tristream.metrics import uncertainty as unc
+from tristream.typing import Bool
 
 # N pictures
 
@@ -63,7 +63,7 @@ def attacked(before: Pictures, after: Pictures, stored: Stored, *, resamples: in
     )
 
 
-def right(pictures: Pictures, stored: Stored) -> npt.NDArray[np.bool_]:
+def right(pictures: Pictures, stored: Stored) -> Bool:
     """bool[N], on the right side of the stored threshold. Raises UndefinedMetricError where there is none."""
     return np.asarray((pictures.logit_N >= stored.balanced()) == (pictures.label_N == 1))
 

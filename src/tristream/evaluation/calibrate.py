@@ -13,11 +13,12 @@ from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.domain import TRAINING_PICTURES, DomainPictures, fit_on
-from tristream.evaluation.runner import Progress, score_manifest
+from tristream.evaluation.runner import score_manifest
 from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import fit_calibration
 from tristream.runtime.engines import torch_device
 from tristream.runtime.torch_session import TorchSession
+from tristream.typing import Progress
 
 
 def calibrate_checkpoint(

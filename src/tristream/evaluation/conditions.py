@@ -9,7 +9,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.data.manifest import Manifest
@@ -18,9 +17,8 @@ from tristream.images import perturb
 from tristream.images.h264 import h264
 from tristream.images.preprocess import Preprocessing
 from tristream.registry import Registry
+from tristream.typing import Float32, UInt8
 
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
 Parameter = float | int | str
 
 

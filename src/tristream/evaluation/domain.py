@@ -12,17 +12,17 @@ from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
 from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import Condition, contexts_of
-from tristream.evaluation.runner import WORKERS, Progress, prefetched
+from tristream.evaluation.runner import WORKERS, prefetched
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.domain import DomainModel, fit_domain
 from tristream.runtime.session import Session, score_pictures
+from tristream.typing import Float32, Progress
 
 log = logging.getLogger(__name__)
 
 # N pictures, F = streams x fusion width
 
-Float32 = npt.NDArray[np.float32]
 
 TRAINED_ON = "train"
 """The usual name of the split that a detector was trained on."""

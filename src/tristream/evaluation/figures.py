@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError
@@ -16,13 +15,10 @@ from tristream.evaluation.predictions import Pictures
 from tristream.metrics import binary, resampled, selective
 from tristream.metrics import uncertainty as unc
 from tristream.runtime.verdict import Thresholds
+from tristream.typing import Bool, Float64, Int64
 
 # N pictures of one condition, R resamples
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
-Strings = npt.NDArray[np.object_]
 
 LEVEL = 0.95
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import UsageError
@@ -14,10 +13,9 @@ from tristream.evaluation.predictions import Pictures
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.comparison import delong
 from tristream.metrics.shapley import CHANCE_AUROC, shapley_values
+from tristream.typing import Float64
 
 # N pictures, R resamples
-
-Float64 = npt.NDArray[np.float64]
 
 
 class PairedFigure(StrictModel):

@@ -10,13 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tristream.errors import UndefinedMetricError, UsageError
+from tristream.typing import Bool, Float64, Int64, Strings
 
 # N pictures of one condition
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
-Strings = npt.NDArray[np.object_]
 
 CONTENT = "content"
 """Column: pictures with the same word in it show the same kind of thing."""

@@ -15,10 +15,11 @@ from tristream.environment import describe_environment
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL, Condition
 from tristream.evaluation.predictions import CONTENT
-from tristream.evaluation.runner import Fitted, Progress, evaluate
+from tristream.evaluation.runner import Fitted, evaluate
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.engines import OpenDetector, open_session, shipped_weights
+from tristream.typing import Progress
 
 log = logging.getLogger(__name__)
 

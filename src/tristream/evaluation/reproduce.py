@@ -18,9 +18,9 @@ from tristream.evaluation.figures import Stored
 from tristream.evaluation.predictions import Pictures
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.run_folder import read_run
-from tristream.evaluation.runner import Progress
 from tristream.evaluation.summary import Summary
 from tristream.metrics import selective
+from tristream.typing import Progress
 
 TOLERANCE = {"32": 1e-3, "bf16": 0.25}
 """Largest change of a logit that counts as reproduced, by precision: float32 sums in another order move logits of a few

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tristream.atomic import replaced, write_text
@@ -27,11 +26,10 @@ from tristream.metrics.calibration import Calibration
 from tristream.metrics.domain import DomainModel
 from tristream.runtime.predictor import default_thresholds
 from tristream.runtime.session import Scores, Session, score_pictures, score_subsets, token_distances
+from tristream.typing import Float32, Progress
 
 T = TypeVar("T")
 
-Progress = Callable[[int, int], None]
-"""Called with (pictures done, pictures in total)."""
 
 WORKERS = min(16, usable_cores())
 """Threads that decode and treat pictures while others are scored."""
@@ -138,7 +136,7 @@ def score_together(
 
 
 def _scores(
-    session: Session, pictures: list[npt.NDArray[np.float32]], conditions: Sequence[Condition], batch_size: int
+    session: Session, pictures: list[Float32], conditions: Sequence[Condition], batch_size: int
 ) -> list[Scores]:
     subsets = [condition.streams for condition in conditions if condition.streams is not None]
     if subsets:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
@@ -22,8 +21,8 @@ from tristream.evaluation.figures import Figure, Stored, compute_figures, mean_o
 from tristream.evaluation.predictions import VIDEO, Pictures, read_conditions
 from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.run_folder import parse_record
-from tristream.evaluation.runner import Progress
 from tristream.registry import Registry
+from tristream.typing import Bool, Float64, Progress
 
 MEASURES = ("auroc", "average_precision", "accuracy_at_zero", "oracle_accuracy", "balanced_accuracy_at_half")
 """What the protocols of these sets report; a raw output of 0.5 is a logit of 0."""
@@ -237,7 +236,7 @@ def _cells(
                 )
 
 
-def _generators(pictures: Pictures, own_reals: bool) -> dict[str, npt.NDArray[np.bool_]]:
+def _generators(pictures: Pictures, own_reals: bool) -> dict[str, Bool]:
     """By generator, which pictures are its own or the reals that it is set against: bool[N]."""
     fake_N, found = pictures.label_N == 1, {}
     for name in np.unique(pictures.generator_N[fake_N]):
@@ -252,7 +251,7 @@ def _generators(pictures: Pictures, own_reals: bool) -> dict[str, npt.NDArray[np
 def _mean(
     measure: str,
     pictures: Pictures,
-    generators: Mapping[str, npt.NDArray[np.bool_]],
+    generators: Mapping[str, Bool],
     figures: Mapping[str, Mapping[str, Figure]],
     *,
     resamples: int,
@@ -266,7 +265,7 @@ def _mean(
     parts = [(chosen_N, statistic_of(measure, pictures[chosen_N], Stored())) for chosen_N in generators.values()]
     classes = [pictures.label_N == label for label in (0, 1)]
 
-    def statistic(counts_RN: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def statistic(counts_RN: Float64) -> Float64:
         columns = []
         for chosen_N, of_part in parts:
             there = [chosen_N & side_N for side_N in classes if (chosen_N & side_N).any()]

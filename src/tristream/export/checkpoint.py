@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.data.manifest import Manifest
 from tristream.data.sample import shuffled
@@ -20,9 +19,7 @@ from tristream.export.quantise import quantise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.runtime.engines import shipped_weights
-
-Float32 = npt.NDArray[np.float32]
-Progress = Callable[[int, int], None]
+from tristream.typing import Float32, Int64, Progress
 
 COMPARED = 100
 """Crops on which the result is compared with the checkpoint, at most."""
@@ -71,12 +68,12 @@ def export_checkpoint(
     return compare_with_checkpoint(out, source, list(_crops(manifest, preprocessing, others)))
 
 
-def _drawn(manifest: Manifest) -> npt.NDArray[np.int64]:
+def _drawn(manifest: Manifest) -> Int64:
     """i64[N], the rows in an order as good as random, which follows from the pictures."""
     return np.argsort(shuffled(manifest.table["sha256"], "export").to_numpy(str), kind="stable")
 
 
-def _crops(manifest: Manifest, preprocessing: Preprocessing, rows: npt.NDArray[np.int64]) -> Iterator[Float32]:
+def _crops(manifest: Manifest, preprocessing: Preprocessing, rows: Int64) -> Iterator[Float32]:
     """The middle crop of each picture, f32[3, H, W] in [0, 1]; every second picture is re-encoded before."""
     contexts = contexts_of(manifest)
     for place, row in enumerate(rows):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.detectors.checkpoint import load_checkpoint
@@ -17,8 +16,7 @@ from tristream.runtime.predictor import default_thresholds
 from tristream.runtime.session import Scores, domain_at
 from tristream.runtime.torch_session import TorchSession
 from tristream.runtime.verdict import Verdict, decide
-
-Float32 = npt.NDArray[np.float32]
+from tristream.typing import Float32
 
 
 class Parity(StrictModel):

@@ -28,8 +28,8 @@ from tristream.errors import UsageError
 from tristream.export.onnx import INPUT, OUTPUTS, write_onnx
 from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord
 from tristream.runtime.onnx_file import read_properties
+from tristream.typing import Float32
 
-Float32 = npt.NDArray[np.float32]
 Progress = Callable[[int], None]
 
 OPERATORS = ("Conv", "Gemm", "MatMul")

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from tristream.errors import ImageError
 from tristream.images.colour import to_rgb
 from tristream.images.formats import diagnosis, plugin_of, sniff
 from tristream.images.silence import PILLOW_SILENCE
+from tristream.typing import UInt8
 
 BIG_PICTURE = 26_000_000
 """Pixels; cameras of 24 and 26 megapixels stay below. Of pictures with more, one is decoded at a time: the largest need
@@ -51,7 +51,7 @@ _TURNS = {
 class DecodedImage:
     """A picture as a person sees it: first frame, upright, on white."""
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: UInt8
     """uint8[H, W, 3], RGB."""
     format: str
     """Pillow's name of the file format: AVIF, BMP, GIF, HEIF, JPEG, PNG, TIFF or WEBP."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-UInt8 = npt.NDArray[np.uint8]
+from tristream.typing import UInt8
 
 
 def draw_scene(width: int, height: int, seed: int = 0) -> UInt8:

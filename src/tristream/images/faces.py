@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from tristream.errors import CheckpointError, MissingExtraError, needs_extra
-
-UInt8 = npt.NDArray[np.uint8]
+from tristream.typing import UInt8
 
 WEIGHTS = "face_detection_yunet_2023mar.onnx"
 SIDES = (320, 640)

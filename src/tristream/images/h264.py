@@ -9,12 +9,10 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.errors import ImageError, UsageError, needs_extra
 from tristream.images.video import Clip, Frame
-
-UInt8 = npt.NDArray[np.uint8]
+from tristream.typing import UInt8
 
 FRAMES = 5
 """Length of the clip that is encoded for one frame; the middle one is taken, which is predicted from the first."""

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter, JpegImagePlugin
 
 from tristream.errors import ImageError
 from tristream.images.decode import decode, read_header
+from tristream.typing import UInt8
 
-UInt8 = npt.NDArray[np.uint8]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
 SERVICE_LONGER_SIDE = 2048

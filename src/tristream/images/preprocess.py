@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
 from tristream.config import StrictModel
-
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
+from tristream.typing import Float32, UInt8
 
 
 class Preprocessing(StrictModel):

@@ -18,17 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.errors import ImageError, MissingExtraError, UsageError
 from tristream.images.formats import picture_format
+from tristream.typing import UInt8
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-UInt8 = npt.NDArray[np.uint8]
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"}

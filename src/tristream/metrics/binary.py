@@ -12,11 +12,10 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from tristream.errors import UndefinedMetricError, UsageError
+from tristream.typing import Float64, Int64
 
 # N pictures, K points of the ROC curve
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
 
 REALS_ABOVE_THRESHOLD = 10
 """A false-positive rate needs so many reals above its threshold to mean anything: 1,000 reals at 1 %, 200 at 5 %."""

@@ -20,10 +20,10 @@ from pydantic import Field, model_validator
 from tristream.config import StrictModel
 from tristream.errors import MissingExtraError, UndefinedMetricError, UsageError
 from tristream.metrics.reserved import GroupVerdicts, ReservedVerdicts
+from tristream.typing import Float64
 
 # N pictures, S sources or generators
 
-Float64 = npt.NDArray[np.float64]
 Claim = Literal["likely_fake", "likely_real"]
 
 

@@ -12,10 +12,9 @@ from scipy.stats import norm
 from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError
 from tristream.metrics.binary import checked_classes
+from tristream.typing import Float64
 
 # N pictures: m fakes and n reals
-
-Float64 = npt.NDArray[np.float64]
 
 
 class DeLong(StrictModel):

@@ -19,10 +19,10 @@ from pydantic import Field, model_validator
 
 from tristream.config import StrictModel
 from tristream.errors import CheckpointError, MissingExtraError, UndefinedMetricError, UsageError
+from tristream.typing import Float64
 
 # N pictures, F = streams x fusion width, C = 2 classes, K principal directions
 
-Float64 = npt.NDArray[np.float64]
 
 DIRECTIONS = 32
 """So many, stored, change the risk-coverage curve of reserved pictures as all do: results/domain-directions.json."""

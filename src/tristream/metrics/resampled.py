@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tristream.metrics.binary import checked, probability_bin
+from tristream.typing import Float64
 
 # R resamples, N pictures, K thresholds, F fakes, G generators
 
-Float64 = npt.NDArray[np.float64]
 Statistic = Callable[[Float64], Float64]
 """counts_RN, f64[R, N], how often each resample holds each picture -> f64[R] or f64[R, number of figures]."""
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.config import StrictModel
 from tristream.errors import UsageError
+from tristream.typing import Float64
 
 # R resamples, G photo sources or generators
 
-Float64 = npt.NDArray[np.float64]
 
 FAKE_SHARES = (0.01, 0.10, 0.50)
 """Where 1, 10 or 50 of 100 pictures are fake."""

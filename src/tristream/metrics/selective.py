@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from tristream.metrics.binary import checked_classes, probability_bin
 from tristream.metrics.resampled import even_odds
+from tristream.typing import Float64, Int64
 
 # R resamples, N pictures, K steps of the curve, B bins
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class AnswerRates:
 
 def answers(
     logit_N: npt.ArrayLike, fake_threshold: float, real_threshold: float, far_N: npt.ArrayLike | None = None
-) -> npt.NDArray[np.int64]:
+) -> Int64:
     """i64[N]: 1 called fake, 0 called real, -1 unsure.
 
     Fake lies strictly above its threshold, real strictly below its own, and what both or neither hold for is unsure,

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tristream.errors import UsageError
+from tristream.typing import Float64
 
 # R resamples
 
-Float64 = npt.NDArray[np.float64]
 CHANCE_AUROC = 0.5
 """Of no stream at all."""
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from tristream.config import StrictModel
 from tristream.errors import UsageError
 from tristream.metrics import resampled
+from tristream.typing import Float64
 
 # R resamples, N pictures, G groups or generators
 
-Float64 = npt.NDArray[np.float64]
 
 LEAST_GROUPS = 5
 LEAST_PICTURES = 10

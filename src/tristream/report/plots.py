@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.errors import UndefinedMetricError
 from tristream.evaluation.figures import LEVEL, Stored
@@ -21,8 +20,8 @@ from tristream.report.charts import Axis, Bar, Plot, Point, Series, axis_upto, b
 from tristream.report.contents import UNPERTURBED, part_names, perturbations, view_name
 from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Table, cell_of, of_all, of_part
+from tristream.typing import Bool, Float64
 
-Float64 = npt.NDArray[np.float64]
 T = TypeVar("T")
 
 SHARE = Axis("AUROC")
@@ -77,7 +76,7 @@ def reliability(pictures: ResultSet, view: str) -> Plot | None:
 
 
 def reliability_series(
-    name: str, scored: Pictures, kept_N: npt.NDArray[np.bool_] | None = None, *, bootstrap: Bootstrap | None = None
+    name: str, scored: Pictures, kept_N: Bool | None = None, *, bootstrap: Bootstrap | None = None
 ) -> Series:
     """Per bin the mean P(fake), the share of fakes at even odds and its interval; a dot's area is the pictures' share.
 

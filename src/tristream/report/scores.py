@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
@@ -18,6 +17,7 @@ from tristream.errors import UsageError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.run_folder import claim
 from tristream.evaluation.summary import summarise
+from tristream.typing import Bool
 
 ENGINE = "scores from a file"
 DELIVERED = "delivered"
@@ -110,7 +110,7 @@ def run_from_scores(
     return Joined(len(predictions) - len(failed), tuple(_named(failed, "path")), tuple(_named(extra, key)))
 
 
-def _check_keys(given: pd.DataFrame, key: str, manifest: Manifest, scores: Path) -> npt.NDArray[np.bool_]:
+def _check_keys(given: pd.DataFrame, key: str, manifest: Manifest, scores: Path) -> Bool:
     """Which rows belong to a picture. Raises UsageError where none does, and for a second score of a picture."""
     if (twice := given.duplicated([key, "condition"])).any():
         first = given[twice].iloc[0]

@@ -17,8 +17,9 @@ from tristream.config import StrictModel
 from tristream.errors import ImageError, MissingExtraError
 from tristream.images.faces import Box, FaceDetector
 from tristream.images.video import Clip, ClipFacts, open_clip
-from tristream.runtime.sources import Source, UInt8
+from tristream.runtime.sources import Source
 from tristream.runtime.verdict import Domain, Verdict
+from tristream.typing import UInt8
 
 View = Literal["frame", "face"]
 """What a detector sees of a video's frame: all of it, or the crop around its largest face."""

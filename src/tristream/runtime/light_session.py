@@ -18,7 +18,8 @@ import numpy as np
 from tristream.environment import usable_cores
 from tristream.errors import CheckpointError
 from tristream.runtime.onnx_file import read_export
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
+from tristream.typing import Float32
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 """OpenVINO's converters report their use through this package; without it they use a stub. Nothing here phones home."""

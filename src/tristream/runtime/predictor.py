@@ -20,10 +20,11 @@ from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import Calibration
 from tristream.metrics.domain import DomainModel
 from tristream.runtime.clips import ClipReader, NoFrameError, Sampling, Timeline
-from tristream.runtime.session import Float32, Scores, Session, domain_at, score_pictures
+from tristream.runtime.session import Scores, Session, domain_at, score_pictures
 from tristream.runtime.sources import Scorable, Source, fingerprint, rgb, sha256
 from tristream.runtime.stability import MAX_COPIES, Delivery, Stability, compare, draw, re_encoded
 from tristream.runtime.verdict import Domain, Evidence, Reason, Thresholds, Verdict, decide, explain, strongest_stream
+from tristream.typing import Float32
 
 FALSE_ALARM_RATE = 0.05
 MISS_RATE = 0.10

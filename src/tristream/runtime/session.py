@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from tristream.errors import CheckpointError, UsageError
 from tristream.metrics.domain import DomainModel
 from tristream.runtime.verdict import Domain
+from tristream.typing import Float32, Float64
 
 # B crops, S streams, D fusion width
-
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from tristream.errors import ImageError, UsageError
 from tristream.images.decode import MAX_BYTES, decode
 from tristream.images.formats import PICTURE_SUFFIXES
 from tristream.images.video import HEAD, VIDEO_SUFFIXES, is_video
+from tristream.typing import UInt8
 
-UInt8 = npt.NDArray[np.uint8]
 Scorable = str | os.PathLike[str] | bytes | Image.Image | UInt8
 """What Python callers may hand over: a path, a file's bytes, a Pillow picture, or uint8[H, W, 3] RGB."""
 

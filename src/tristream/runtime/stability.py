@@ -11,15 +11,12 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from PIL import features
 
 from tristream.config import StrictModel
 from tristream.images import perturb
 from tristream.runtime.verdict import Thresholds, Verdict, decide
-
-UInt8 = npt.NDArray[np.uint8]
+from tristream.typing import UInt8
 
 MAX_COPIES = 32
 """Each costs as much to score as the picture itself, and as much memory."""

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 
 from tristream.detectors.base import Detector, DetectorOutput
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
+from tristream.typing import Float32
 
 
 class TorchSession:

@@ -19,10 +19,10 @@ from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.predictions import read_conditions
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.run_folder import claim, parse_record
-from tristream.evaluation.runner import Progress
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.training.config import ObjectiveConfig, TrainConfig
 from tristream.training.trainer import StepReport, train
+from tristream.typing import Progress
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from tristream.config import StrictModel
 from tristream.images import perturb
 from tristream.images.preprocess import Preprocessing, to_float
-
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
+from tristream.typing import Float32, UInt8
 
 
 class Augmentation(StrictModel):

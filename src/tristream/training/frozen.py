@@ -23,14 +23,14 @@ from tristream.data.manifest import Manifest
 from tristream.detectors.backbones import read_safetensors
 from tristream.detectors.base import Embedder, Probe
 from tristream.detectors.checkpoint import write_safetensors
-from tristream.runtime.session import Float32, Scores
+from tristream.runtime.session import Scores
 from tristream.runtime.torch_session import TorchSession, scores_of
+from tristream.typing import Float32, Progress
 
 log = logging.getLogger(__name__)
 
 # N pictures, B crops, E embedding
 
-Progress = Callable[[int, int], None]
 _BATCH = 32
 _KEY = "key"
 

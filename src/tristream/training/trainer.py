@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
@@ -45,6 +44,7 @@ from tristream.training.run_directory import RunDirectory
 from tristream.training.starting_point import starting_point, weight_files
 from tristream.training.state import Position, load_state, save_state
 from tristream.training.teacher import build_teacher
+from tristream.typing import Float32, UInt8
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class TrainingView:
     size: int
     seed: int
 
-    def __call__(self, pixels: npt.NDArray[np.uint8], epoch: int, picture: str) -> npt.NDArray[np.float32]:
+    def __call__(self, pixels: UInt8, epoch: int, picture: str) -> Float32:
         rng = sample_generator(self.seed, epoch, picture)
         return self.augmentation.apply(pixels, self.preprocessing, self.size, rng)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tristream.config import StrictModel
 from tristream.data.audit.scene import HASH_BITS
+from tristream.typing import Float32, Int64, UInt8
 
 # N pictures
 
-UInt8 = npt.NDArray[np.uint8]
-Int64 = npt.NDArray[np.int64]
 
 NEAR_BITS = 26
 """Of 256: at most so many bits differ between near duplicates. Unrelated pictures differ in about 128."""
@@ -68,7 +66,7 @@ class Duplicates(StrictModel):
         return sum(len(copies.splits) > 1 for copies in self.copies)
 
 
-def find_duplicates(table: pd.DataFrame, hash_NW: UInt8, contrast_N: npt.NDArray[np.float32]) -> Duplicates:
+def find_duplicates(table: pd.DataFrame, hash_NW: UInt8, contrast_N: Float32) -> Duplicates:
     """Compare all pictures of a manifest's table with each other.
 
     hash_NW: uint8[N, 32], of `scene.perceptual_hash`; contrast_N: spread of brightness in [0, 1], NaN for pictures that

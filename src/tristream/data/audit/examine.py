@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tristream.data.audit.nuisances import declared_facts, pixel_facts
 from tristream.data.audit.scene import perceptual_hash, scene_facts
 from tristream.data.audit.topics import FEATURES
-from tristream.data.files import Progress, in_threads, read_recorded
+from tristream.data.files import in_threads, read_recorded
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, MissingExtraError, UsageError
 from tristream.images.decode import decode
+from tristream.typing import Float32, Progress, UInt8
 
 # N pictures, F features
 
-Float32 = npt.NDArray[np.float32]
-UInt8 = npt.NDArray[np.uint8]
 
 _EDITION = "2"
 """Change it when a feature changes its meaning but not its name."""

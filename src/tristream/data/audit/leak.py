@@ -17,12 +17,10 @@ from tristream.config import StrictModel
 from tristream.errors import UndefinedMetricError
 from tristream.metrics import binary, resampled
 from tristream.metrics import uncertainty as unc
+from tristream.typing import Bool, Float32, Float64, Int64, Strings
 
 # N pictures, F features, U units (what is held out together)
 
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Strings = npt.NDArray[np.object_]
 
 FOLDS = 5
 Unit = Literal["sources", "groups"]
@@ -115,7 +113,7 @@ def _both_sides(label_N: Int64, fold_N: Int64) -> bool:
     return all(np.unique(label_N[fold_N != fold]).size == 2 for fold in np.unique(fold_N))
 
 
-def out_of_fold(features_NF: npt.NDArray[np.float32], label_N: Int64, holdout: Holdout, seed: int = 0) -> Float64:
+def out_of_fold(features_NF: Float32, label_N: Int64, holdout: Holdout, seed: int = 0) -> Float64:
     """f64[N], log-odds of "fake" from classifiers that have not seen the unit, mean over repeats; NaN without folds.
 
     Gradient-boosted trees: they take missing values, and need neither scaling nor tuning. Each split of a tree may use
@@ -146,7 +144,7 @@ def out_of_fold(features_NF: npt.NDArray[np.float32], label_N: Int64, holdout: H
     return score_N / len(holdout.folds)
 
 
-def _varying(features_NF: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def _varying(features_NF: Float32) -> Bool:
     missing = np.isnan(features_NF)
     filled = np.where(missing, np.float32(-1e9), features_NF)
     return np.asarray(filled.min(axis=0) < filled.max(axis=0))

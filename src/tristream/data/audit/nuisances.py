@@ -11,11 +11,10 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from scipy.fft import dctn
 
 from tristream.images.decode import DecodedImage, opened
+from tristream.typing import Float64
 
 # H height, W width, B 8 x 8 blocks
 
-UInt8 = npt.NDArray[np.uint8]
-Float64 = npt.NDArray[np.float64]
 Facts = dict[str, float]
 
 GRID_WINDOW = 512

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tristream.config import StrictModel
@@ -16,9 +15,7 @@ from tristream.data.audit.duplicates import Duplicates, find_duplicates
 from tristream.data.audit.examine import Examined, examine_manifest
 from tristream.data.audit.leak import (
     Holdout,
-    Int64,
     Leak,
-    Strings,
     Unit,
     hold_out_groups,
     hold_out_sources,
@@ -28,16 +25,15 @@ from tristream.data.audit.leak import (
     resampled_units,
 )
 from tristream.data.audit.topics import FAMILIES, FEATURES, TOPICS, Family, Feature, Topic
-from tristream.data.files import Progress
 from tristream.data.manifest import Manifest
 from tristream.data.splits import SplitSize, split_sizes, straddling
 from tristream.errors import ManifestError, UsageError
 from tristream.metrics import binary
 from tristream.metrics.uncertainty import UNANIMOUS
+from tristream.typing import Float32, Float64, Int64, Progress, Strings
 
 # N pictures, F features
 
-Float32 = npt.NDArray[np.float32]
 
 _log = logging.getLogger(__name__)
 
@@ -257,7 +253,7 @@ def _difference(topic: Topic, features_NF: Float32, label_N: Int64) -> str:
     return words
 
 
-def _told(feature: Feature, value_N: npt.NDArray[np.float64], label_N: Int64) -> str:
+def _told(feature: Feature, value_N: Float64, label_N: Int64) -> str:
     real, fake = value_N[label_N == 0], value_N[label_N == 1]
     if feature.kind == "share":
         return f"{feature.words}: {fake.mean():.0%} of the fakes, {real.mean():.0%} of the reals"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from scipy.fft import dctn
 
 from tristream.data.audit.topics import THUMBNAIL_FEATURES
-
-UInt8 = npt.NDArray[np.uint8]
-Float64 = npt.NDArray[np.float64]
+from tristream.typing import Float64, UInt8
 
 THUMBNAIL_SIDE = 64
 HASH_SIDE = 16

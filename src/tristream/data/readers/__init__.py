@@ -8,7 +8,6 @@ from typing import Any
 
 import tristream.data.manifest  # noqa: F401  (first: without pandas it says which extra is missing)
 from tristream.config import validate
-from tristream.data.files import Progress
 from tristream.data.readers.celebdf import CelebDFReader
 from tristream.data.readers.coco import COCOReader
 from tristream.data.readers.csvlist import CSVReader
@@ -26,6 +25,7 @@ from tristream.data.readers.reader import READERS, Listing, Reader, Recognised
 from tristream.data.readers.remote import is_remote, repository
 from tristream.data.readers.sofake import SoFakeReader
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 __all__ = [
     "READERS",

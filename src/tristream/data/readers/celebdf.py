@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 OFFICIAL_LIST = Path(__file__).parent / "protocols" / "celebdf_v2_test.txt"
 FOLDERS = {"Celeb-real": (0, 590), "YouTube-real": (0, 300), "Celeb-synthesis": (1, 5639)}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout, WebFile
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.data.readers.walk import pictures
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 COUNTS = {"train2017": 118_287, "val2017": 5_000, "test2017": 40_670}
 SPLITS = {"train2017": "train", "val2017": "validation", "test2017": "test"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 OPTIONAL = ("generator", "source", "group", "split")
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Hub, Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.data.readers.walk import is_picture, pictures
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 METADATA = {
     "metadata.parquet": ("images", "."),

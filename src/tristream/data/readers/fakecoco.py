@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.coco import coco_group
 from tristream.data.readers.huggingface import ShardReader
 from tristream.data.readers.layout import Hub, Layout
@@ -18,6 +17,7 @@ from tristream.data.readers.reader import Listing
 from tristream.data.readers.shards import Extracted, Shard
 from tristream.data.readers.walk import subfolders
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 REAL = "real"
 ID_COLUMNS = ("image_id", "coco_id", "cocoid", "img_id", "id")

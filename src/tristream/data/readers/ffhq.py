@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.data.readers.walk import pictures
+from tristream.typing import Progress
 
 COUNT, TRAINING = 70_000, 60_000
 FOLDERS = ("images1024x1024", "thumbnails128x128", "in-the-wild-images")

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.data.readers.walk import pictures
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 OFFICIAL_SPLITS = Path(__file__).parent / "protocols"

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.data.readers.walk import SPLIT_FOLDERS, is_picture, is_text, is_video, walk
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 LABEL_FOLDERS = {
     "real": (0, "{real,fake}"),

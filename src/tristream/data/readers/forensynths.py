@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.folder import FolderReader, Place
 from tristream.data.readers.layout import Hub, Layout
 from tristream.data.readers.reader import Listing, Reader
 from tristream.data.readers.walk import pictures, subfolders
+from tristream.typing import Progress
 
 WITH_CLASSES = ("progan", "stylegan", "cyclegan", "stylegan2")
 GENERATORS = (

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import Listing, Reader, table_of
 from tristream.data.readers.remote import is_remote, remote_shards
 from tristream.data.readers.shards import Extracted, Shard, absent_shards, extract, shards
 from tristream.errors import ManifestError, UsageError
+from tristream.typing import Progress
 
 REAL_NAMES = ("real", "nature", "natural", "human", "authentic", "original", "photo", "0_real")
 FAKE_NAMES = ("fake", "ai", "synthetic", "generated", "deepfake", "full_synthetic", "tampered", "1_fake")

@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import Field
 
 from tristream.config import StrictModel, load_config, validate
-from tristream.data.files import Progress
 from tristream.data.readers.layout import Layout
 from tristream.data.readers.reader import READERS, Listing, Reader
 from tristream.data.readers.remote import is_remote
 from tristream.data.sample import hashed
 from tristream.errors import ManifestError
+from tristream.typing import Progress
 
 
 class MixSource(StrictModel):

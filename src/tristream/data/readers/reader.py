@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from tristream.config import StrictModel
-from tristream.data.files import Progress, enumerated
+from tristream.data.files import enumerated
 from tristream.data.indexing import merge_copies, read_files
 from tristream.data.manifest import Manifest
 from tristream.data.readers.layout import Layout
 from tristream.data.splits import straddling
 from tristream.errors import ManifestError
 from tristream.registry import Registry
+from tristream.typing import Progress
 
 
 @dataclass(frozen=True)
