@@ -7,7 +7,8 @@ import pytest
 
 from tristream.errors import UndefinedMetricError
 from tristream.metrics import binary
-from tristream.metrics.selective import RiskCoverage, answer_rates, answers, confidence, reliability
+from tristream.metrics.answers import answers
+from tristream.metrics.selective import RiskCoverage, answer_rates, confidence, reliability
 from tristream.runtime.verdict import Domain, Thresholds, decide
 
 ONCE = np.ones((1, 8))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.planted import planted_domain
+from tristream.metrics.answers import answers
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.verdict import (
     MIN_SHORTER_SIDE,
@@ -40,6 +41,8 @@ def test_a_verdict_needs_one_claim_to_hold_and_the_other_not(
     thresholds: Thresholds, logit: float, verdict: Verdict, reason: Reason
 ) -> None:
     assert decide(logit, thresholds) == (verdict, (reason,))
+    called = answers([logit], thresholds.fake, thresholds.real)[0]  # the same rule, of many pictures at once
+    assert {1: "likely_fake", 0: "likely_real", -1: "unsure"}[called] == verdict
 
 
 def test_without_thresholds_the_answer_is_unsure_and_names_the_command_that_helps() -> None:

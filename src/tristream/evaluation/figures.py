@@ -14,6 +14,7 @@ from tristream.errors import UndefinedMetricError
 from tristream.evaluation.predictions import Pictures
 from tristream.metrics import binary, resampled, selective
 from tristream.metrics import uncertainty as unc
+from tristream.metrics.answers import answers
 from tristream.runtime.verdict import Thresholds
 from tristream.typing import Bool, Float64, Int64
 
@@ -100,7 +101,7 @@ def _answers(pictures: Pictures, stored: Stored, counts_RN: Float64) -> selectiv
 
 
 def _answered_calibration_error(pictures: Pictures, stored: Stored, counts_RN: Float64) -> Float64:
-    answered_N = selective.answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures)) >= 0
+    answered_N = answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures)) >= 0
     return selective.reliability(counts_RN, pictures.probability(), pictures.label_N, answered_N).calibration_error
 
 

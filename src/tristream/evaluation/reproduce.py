@@ -19,7 +19,7 @@ from tristream.evaluation.predictions import Pictures
 from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.run_folder import read_run
 from tristream.evaluation.summary import Summary
-from tristream.metrics import selective
+from tristream.metrics.answers import answers
 from tristream.typing import Progress
 
 TOLERANCE = {"32": 1e-3, "bf16": 0.25}
@@ -182,7 +182,7 @@ def _called(pictures: Pictures, stored: Stored) -> np.ndarray[Any, np.dtype[np.i
     if stored.verdicts is None:
         return None
     is_measured = not np.isnan(pictures.distance_N).any()  # not where streams were masked
-    return selective.answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures) if is_measured else None)
+    return answers(pictures.logit_N, *stored.fake_and_real(), stored.far(pictures) if is_measured else None)
 
 
 def _changes(then: Summary, now: Summary, condition: str) -> dict[str, float]:

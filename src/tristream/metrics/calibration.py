@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from tristream.config import StrictModel
 from tristream.errors import MissingExtraError, UndefinedMetricError, UsageError
+from tristream.metrics.answers import answers
 from tristream.metrics.reserved import GroupVerdicts, ReservedVerdicts
 from tristream.typing import Float64
 
@@ -136,14 +137,13 @@ def _enough(groups: int | None, rate: float) -> bool:
 
 def _called(logits: Sequence[float], groups: Sequence[str], fake: float, real: float) -> tuple[GroupVerdicts, ...]:
     """Verdicts per group, by name; one nameless group where groups were not recorded."""
-    logit, group = np.asarray(logits), np.asarray(groups or [""] * len(logits))
-    above, below = logit > fake, logit < real
+    called, group = answers(logits, fake, real), np.asarray(groups or [""] * len(logits))
     return tuple(
         GroupVerdicts(
             name=str(name),
             pictures=int((group == name).sum()),
-            likely_fake=int((above & ~below & (group == name)).sum()),
-            likely_real=int((below & ~above & (group == name)).sum()),
+            likely_fake=int(((called == 1) & (group == name)).sum()),
+            likely_real=int(((called == 0) & (group == name)).sum()),
         )
         for name in np.unique(group)
     )

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tristream.metrics.answers import answers
 from tristream.metrics.binary import checked_classes, probability_bin
 from tristream.metrics.resampled import even_odds
-from tristream.typing import Float64, Int64
+from tristream.typing import Float64
 
 # R resamples, N pictures, K steps of the curve, B bins
 
@@ -60,23 +61,6 @@ class AnswerRates:
     def selective_error(self) -> Float64:
         """Share of wrong answers among the answers, at even odds; NaN where nothing is answered."""
         return _ratio(self.real_called_fake_R + self.fake_called_real_R, 2 * self.coverage)
-
-
-def answers(
-    logit_N: npt.ArrayLike, fake_threshold: float, real_threshold: float, far_N: npt.ArrayLike | None = None
-) -> Int64:
-    """i64[N]: 1 called fake, 0 called real, -1 unsure.
-
-    Fake lies strictly above its threshold, real strictly below its own, and what both or neither hold for is unsure,
-    as are the pictures that are too far from the training pictures: far_N, bool[N].
-
-    >>> answers([-3.0, 0.0, 3.0], fake_threshold=1.0, real_threshold=-1.0).tolist()
-    [0, -1, 1]
-    """
-    logit = np.asarray(logit_N, np.float64)
-    fake_N, real_N = logit > fake_threshold, logit < real_threshold
-    unsure_N = (fake_N == real_N) | (False if far_N is None else np.asarray(far_N, np.bool_))
-    return np.where(unsure_N, -1, fake_N).astype(np.int64)
 
 
 def confidence(logit_N: npt.ArrayLike, threshold: float, far_N: npt.ArrayLike) -> Float64:
