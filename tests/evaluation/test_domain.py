@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from tristream.cli.app import app
 from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
 from tristream.detectors.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from tristream.errors import ManifestError
+from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.domain import DomainPictures, fit_on
+from tristream.metadata import ModelMetadata, sketch
 from tristream.runtime.engines import load
 
 
@@ -99,6 +101,28 @@ def test_calibrate_stores_it_and_predict_looks_at_it(manifest: Manifest, tmp_pat
     assert done.exit_code == 0, done.output
     assert "domain: not checked" in done.output
     assert read_metadata(third).domain is None
+
+
+def test_a_split_train_of_other_pictures_is_not_where_the_training_pictures_lie(
+    manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = leaning_right(checkpoint(tmp_path / "small.safetensors"), manifest.split("reserved"))
+    loaded, data = load_checkpoint(source), tmp_path / "manifest.csv"
+    pictures = manifest.split("train").with_file_columns(["sha256"]).table["sha256"]
+
+    def calibrated(trained_on: Iterable[str], out: str, split: str | None = None) -> ModelMetadata:
+        path = tmp_path / f"{out}.safetensors"
+        marked = loaded.metadata.model_copy(update={"training_sketch": sketch(trained_on)})
+        save_checkpoint(path, loaded.detector, marked)
+        domain = DomainPictures(split)
+        return calibrate_checkpoint(path, data, "reserved", path.with_name(f"{out}-calibrated"), domain=domain)
+
+    assert calibrated(pictures[:1], "own").domain is not None
+    assert "stays as it is" not in caplog.text
+    assert calibrated(["0" * 64], "other").domain is None
+    assert "none of the pictures that small was trained on is in the split 'train'; its domain model" in caplog.text
+    with pytest.raises(UsageError, match="is in the split 'train'; name the split that it was trained on"):
+        calibrated(["0" * 64], "named", "train")
 
 
 def test_a_detector_without_streams_has_none(manifest: Manifest, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ domain model from pictures that it was trained on."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +13,15 @@ from tristream.data.sample import origins
 from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS
-from tristream.evaluation.domain import TRAINING_PICTURES, DomainPictures, fit_on
+from tristream.evaluation.domain import TRAINED_ON, TRAINING_PICTURES, DomainPictures, fit_on
 from tristream.evaluation.runner import score_manifest
 from tristream.metadata import ModelMetadata
 from tristream.metrics.calibration import fit_calibration
 from tristream.runtime.engines import torch_device
 from tristream.runtime.torch_session import TorchSession
 from tristream.typing import Progress
+
+log = logging.getLogger(__name__)
 
 
 def calibrate_checkpoint(
@@ -39,9 +42,10 @@ def calibrate_checkpoint(
 
     condition: "alike" by default, so that thresholds rest on pictures and not on the sizes and formats in which this
     split happened to be delivered. What the split shares with others is said in `Calibration.source`. domain: pictures
-    for the domain model of a detector with streams; without such a split it keeps the one that it has, None drops it.
-    Returns what was stored. Raises UsageError when `output` is the input or the detector was trained on pictures of the
-    split, ManifestError when a picture cannot be read: thresholds rest on a whole split.
+    for the domain model of a detector with streams; where the manifest has no picture that it was trained on, it keeps
+    the one that it has; None drops it. Returns what was stored. Raises UsageError when `output` is the input, the
+    detector was trained on pictures of `split`, or it was not trained on those of a split that `domain` names,
+    ManifestError when a picture cannot be read: thresholds rest on a whole split.
     """
     if output.resolve() == checkpoint.resolve():
         raise UsageError(f"{output}: is the checkpoint to calibrate; write the calibrated one elsewhere")
@@ -60,7 +64,7 @@ def calibrate_checkpoint(
         raise UsageError(
             f"{checkpoint} was trained on pictures of '{split}'; calibrate on pictures that it has not seen"
         )
-    drawn = domain.drawn(manifest) if domain and loaded.detector.stream_names else None
+    drawn = _trained_on(domain, manifest, metadata, data) if domain and loaded.detector.stream_names else None
     rounded = output.with_name(f".{output.name}.uncalibrated.safetensors")
     try:
         save_checkpoint(rounded, loaded.detector, metadata, half=half)
@@ -92,6 +96,23 @@ def calibrate_checkpoint(
     metadata = metadata.model_copy(update={"calibration": calibration, "domain": model})
     save_checkpoint(output, stored.detector, metadata, half=half)
     return metadata
+
+
+def _trained_on(domain: DomainPictures, manifest: Manifest, metadata: ModelMetadata, data: Path) -> Manifest | None:
+    """The sample of the training pictures, if the manifest has them. Raises UsageError where those of a split that was
+    named are others."""
+    drawn = domain.drawn(manifest)
+    if drawn is None or not metadata.training_sketch:
+        return drawn
+    name = domain.split or TRAINED_ON
+    pictures = manifest.split(name).with_file_columns(["sha256"])
+    if metadata.count_trained_on(pictures.table["sha256"]):
+        return drawn
+    others = f"{data}: none of the pictures that {metadata.name} was trained on is in the split '{name}'"
+    if domain.split is not None:
+        raise UsageError(f"{others}; name the split that it was trained on, or ask for no domain model")
+    log.warning("%s; its domain model stays as it is", others)
+    return None
 
 
 def _shared(chosen: pd.DataFrame, others: pd.DataFrame) -> list[str]:
