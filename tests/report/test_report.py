@@ -109,6 +109,18 @@ def test_every_table_names_its_runs(tmp_path: Path, ours: Summary) -> None:
             assert "bootstrap seed 0, 40 resamples" in text
 
 
+def test_runs_of_one_command_stand_in_one_line_with_it(tmp_path: Path, ours: Summary) -> None:
+    for name in ("spatial", "semantic"):
+        plant_run(tmp_path / "runs" / name, name, conditions={"delivered": {}})
+        record = tmp_path / "runs" / name / "record.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"command": "tristream ablate"}))
+    (line,) = {n for n in FORMATS["markdown"](report_of(tmp_path)).splitlines() if n.endswith(": `tristream ablate`")}
+    words = line.split("; ")
+    assert len(words) == 2
+    assert words[0].startswith("- semantic, checkpoint ")
+    assert words[1].startswith("spatial, checkpoint ")
+
+
 def test_seeds_become_mean_and_deviation(tmp_path: Path) -> None:
     values = []
     for seed in range(3):

@@ -55,7 +55,12 @@ def markdown_runs(table: Table) -> list[str]:
     """The runs that a table was made from, each with its command."""
     if not table.runs:
         return []
-    return ["Made from:", "", *(f"- {markdown(run.described)}: {_code(run.record.command)}" for run in table.runs), ""]
+    return [
+        "Made from:",
+        "",
+        *(f"- {markdown(words)}: {_code(command)}" for command, words in table.made_from.items()),
+        "",
+    ]
 
 
 def _markdown_table(table: Table) -> str:
@@ -69,7 +74,6 @@ def _markdown_cell(text: Text) -> str:
 
 
 def _code(command: str) -> str:
-    command = one_line(command) or "command not recorded"
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
     padding = " " if "`" in command else ""
     return f"{fence}{padding}{command}{padding}{fence}"
@@ -85,10 +89,10 @@ def _latex_table(table: Table) -> str:
     laid_out = lay_out(table)
     notes = [latex(note) for note in table.notes]
     notes += [rf"\textsuperscript{{{number}}}~{latex(text)}" for number, text in enumerate(laid_out.footnotes, 1)]
-    notes += [f"Made from: {'; '.join(latex(run.described) for run in table.runs)}."] if table.runs else []
+    notes += [f"Made from: {'; '.join(latex(words) for words in table.made_from.values())}."] if table.runs else []
     columns = "l" * len(table.labels) + "r" * len(table.columns)
     lines = [
-        *(f"% {one_line(run.described)}: {one_line(run.record.command)}" for run in table.runs),
+        *(f"% {words}: {command}" for command, words in table.made_from.items()),
         r"\begin{table}",
         r"\centering\small",
         rf"\caption{{{latex(f'{table.title}: {table.pictures}')}}}",

@@ -84,8 +84,7 @@ def _runs(table: Table) -> str:
     if not table.runs:
         return ""
     listed = "".join(
-        f"<li>{_text(run.described)}: <code>{_text(run.record.command or 'command not recorded')}</code></li>"
-        for run in table.runs
+        f"<li>{_text(words)}: <code>{_text(command)}</code></li>" for command, words in table.made_from.items()
     )
     return f"<details><summary>Made from {len(table.runs)} run records</summary><ul>{listed}</ul></details>"
 

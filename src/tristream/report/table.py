@@ -78,6 +78,14 @@ class Table:
     unshown: tuple[Cell, ...] = ()
     """Figures that belong here and that only the CSV has room for."""
 
+    @property
+    def made_from(self) -> dict[str, str]:
+        """The commands of the runs, and which runs each made, in words; on one line each."""
+        found: dict[str, list[str]] = {}
+        for run in self.runs:
+            found.setdefault(one_line(run.record.command) or "command not recorded", []).append(one_line(run.described))
+        return {command: "; ".join(words) for command, words in found.items()}
+
 
 @dataclass(frozen=True)
 class Text:
