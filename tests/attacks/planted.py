@@ -52,12 +52,10 @@ def planted_calibration() -> Calibration:
     )
 
 
-def planted_opened(path: Path, detector: Detector | None = None) -> Opened:
+def planted_opened(path: Path, detector: Detector | None = None, name: str = "planted") -> Opened:
     """A calibrated detector, on PyTorch; its file holds no weights."""
-    path.write_bytes(b"weights")
-    metadata = planted_metadata(
-        "planted", planted_calibration(), preprocessing=Preprocessing(short_side=SIZE, crop=SIZE)
-    )
+    path.write_bytes(f"weights of {name}".encode())
+    metadata = planted_metadata(name, planted_calibration(), preprocessing=Preprocessing(short_side=SIZE, crop=SIZE))
     return Opened(path, OpenDetector(TorchSession(detector or Linear()), metadata, "planted"), "32")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,38 @@ def test_rows_are_directions_and_figures_are_those_of_the_run(folder: Path) -> N
     footnotes = " ".join(lay_out(table).footnotes)
     assert "0 real, 12 fake" in footnotes, "success is of the attacked pictures that were right before"
     assert any(note == "planted: 3 of 3 checks of the attacks hold" for note in table.notes)
+
+
+def test_success_stands_detector_beside_detector_each_with_its_own_n(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs/attack", tmp_path / "runs/planted")
+    (weaker,) = attacks(["cw"], Budget(24, 12, 2, 15))
+    opened, data = planted_opened(tmp_path / "other.safetensors", name="other"), folder / "manifest.csv"
+    attack(opened, PictureSet(data, "test", 24), tmp_path / "runs/other", [weaker], resamples=50)
+    report = report_of(tmp_path)
+    (table,) = (table for table in report.tables if table.name.startswith("attacks-success-"))
+    assert table.columns == ("other", "planted")
+    fgsm = "FGSM: epsilon 4/255"
+    ours, theirs = (
+        f"Carlini-Wagner L2: search steps {n}, iterations 15, confidence 0, initial weight 0.1" for n in (3, 2)
+    )
+    jpeg, noise = ", then JPEG quality 90", ", its changes shuffled: noise"
+    assert list(dict.fromkeys(row.labels[0] for row in table.rows)) == [
+        *(words + form for words in (theirs, ours) for form in ("", jpeg, noise, ", before rounding")),
+        *(fgsm + form for form in ("", jpeg, noise)),
+    ]
+    lines = {tuple(text.words for text in line[:2]): line[2:] for line in lay_out(table).lines}
+    (run,) = find_runs([tmp_path / "runs/planted"])
+    hidden = run.summary.conditions["fgsm-4"].attack.directions["hide"]
+    other, planted = lines[fgsm, "hide a fake"]
+    assert planted.words == f"{figure_text(hidden.figures['success_rate'])} of {hidden.n_right}"
+    assert (other.words, [lay_out(table).footnotes[mark - 1] for mark in other.marks]) == (
+        "—",
+        ["no record of other under this condition"],
+    )
+    assert lines[ours, "accuse a real"][0].words == "", "with another budget"
+    assert lines[theirs, "accuse a real"][1].words == ""
+    (plain,) = (t for t in report_of(folder).tables if t.name.startswith("attacks-"))
+    assert plain.title == "Attacks on the pixels", "of one detector there is nothing to set beside"
 
 
 def test_every_format_holds_both_directions(folder: Path) -> None:

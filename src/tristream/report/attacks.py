@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from tristream.attacks.checks import Check, sanity
 from tristream.attacks.crafted import AFTER_JPEG, FAMILY, JPEG_QUALITY, SHUFFLED, UNROUNDED, base_names
@@ -23,15 +24,28 @@ COLUMNS = {
     "median L2": ("", "median_l2"),
 }
 """By title: the end of the condition's name, and the figure of a direction."""
-NOTES = (
+FORMS = {"": "", AFTER_JPEG: f", then JPEG quality {JPEG_QUALITY}", SHUFFLED: ", its changes shuffled: noise",
+         UNROUNDED: ", before rounding"}  # fmt: skip
+"""By the end of the condition's name: what is done with the crafted pixels, in words that follow the attack's."""
+THREAT = (
     "Somebody who knows the weights attacks every crop of a picture by itself, on the preprocessed pixels in [0, 1], "
-    "away from its label at the threshold stored with the detector. One class is attacked, the other stays as it was: "
-    "AUROC is of both, robust accuracy of the attacked one.",
+    "away from its label at the threshold stored with the detector."
+)
+CARLINI_WAGNER = (
+    "Carlini-Wagner searches along the gradient in each iteration, as the library does it, in place of a step of Adam, "
+    "and stops at the threshold: rounding to 8 bits undoes so small a change."
+)
+OF_SUCCESS = (
+    "Share of the attacked pictures that the detector called right before and calls wrong after, with its 95 % "
+    "interval over groups of pictures, and of how many. Pixels are rounded to 8 bits but where a row says before it."
+)
+NOTES = (
+    f"{THREAT} One class is attacked, the other stays as it was: AUROC is of both, robust accuracy of the attacked "
+    "one.",
     "Success is counted on the attacked pictures that were called right before, after rounding to 8 bits (but where a "
     f"row says before it), and again after JPEG quality {JPEG_QUALITY} of these. Noise: the same changes, shuffled. "
     "Median L2: of the perturbations that succeeded.",
-    "Carlini-Wagner searches along the gradient in each iteration, as the library does it, in place of a step of Adam, "
-    "and stops at the threshold: rounding to 8 bits undoes so small a change.",
+    CARLINI_WAGNER,
 )
 
 
@@ -58,18 +72,56 @@ def attack_table(pictures: ResultSet) -> Table:
     )
 
 
+def success_table(pictures: ResultSet) -> Table:
+    """How often each attack, with its budget, succeeds in each form and direction, detector beside detector."""
+    attacked = pictures.family(FAMILY)
+    entries = tuple(entry for entry in pictures.entries if any(entry.runs_of(name) for name in attacked))
+    rows = []
+    for name in base_names(list(attacked)):
+        budgets = {entry: _in_words(entry, name) for entry in entries if entry.runs_of(name)}
+        for budget in dict.fromkeys(budgets.values()):
+            for form, words in FORMS.items():
+                if not any(entry.runs_of(name + form) for entry in entries):
+                    continue
+                for side in DIRECTIONS:
+                    cells = tuple(
+                        _success(entry, name + form, side) if budgets.get(entry, budget) == budget else None
+                        for entry in entries
+                    )
+                    rows.append(Row((budget + words, DIRECTION_WORDS[side]), cells))
+    return Table(
+        name=f"attacks-success-{slug(pictures.title)}",
+        title="Success of attacks on the pixels",
+        pictures=pictures.title,
+        labels=("attack", "direction"),
+        columns=tuple(entry.name for entry in entries),
+        rows=tuple(rows),
+        runs=runs_of(entries, attacked),
+        notes=(THREAT, OF_SUCCESS, CARLINI_WAGNER, *_checks(runs_of(entries, attacked))),
+    )
+
+
+def _success(entry: Entry, condition: str, side: str) -> Cell:
+    find = _of_direction(side, "success_rate")
+    return replace(cell_of(entry, condition, "success_rate", find, DIRECTION_WORDS[side]), shows_n=True)
+
+
+def _in_words(entry: Entry, name: str) -> str:
+    """An attack and its budget."""
+    condition = entry.runs_of(name)[0].record.conditions.get(name, RecordedCondition())
+    budget = {key: value for key, value in condition.parameters.items() if key not in ("method", "then", "pictures")}
+    words = setting(name, condition.model_copy(update={"parameters": budget}))
+    return f"{condition.parameters.get('method', name)}: {words}"
+
+
 def _row(entry: Entry, name: str, side: str, variant: str = "") -> Row:
     """variant: UNROUNDED, which is neither compressed nor shuffled, or none."""
-    condition = entry.runs_of(name)[0].record.conditions.get(name, RecordedCondition())
     cells = tuple(
         cell_of(entry, name + (end or variant), measure, _of_direction(side, measure), DIRECTION_WORDS[side])
         if not (end and variant) else None
         for end, measure in COLUMNS.values()
     )  # fmt: skip
-    budget = {key: value for key, value in condition.parameters.items() if key not in ("method", "then", "pictures")}
-    words = setting(name, condition.model_copy(update={"parameters": budget}))
-    what = f"{condition.parameters.get('method', name)}: {words}{', before rounding' if variant else ''}"
-    return Row((entry.name, what, DIRECTION_WORDS[side], *counts(cells)), cells)
+    return Row((entry.name, _in_words(entry, name) + FORMS[variant], DIRECTION_WORDS[side], *counts(cells)), cells)
 
 
 def _before(entry: Entry, side: str) -> Row:

@@ -10,7 +10,7 @@ from tristream import __version__
 from tristream.errors import UsageError
 from tristream.evaluation.run_folder import Run
 from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
-from tristream.report.attacks import attack_table
+from tristream.report.attacks import attack_table, success_table
 from tristream.report.contents import (
     gap_table,
     generator_table,
@@ -110,6 +110,7 @@ def _section(pictures: ResultSet, base: Entry | None) -> Section:
         retrained,
         retrained_shares_table(pictures),
         attack_table(pictures),
+        *([success_table(pictures)] if len(pictures.entries) > 1 else []),
         *([difference_table(pictures, base)] if base else []),
     ]
     ablations = (

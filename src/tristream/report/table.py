@@ -41,13 +41,16 @@ class Cell:
     std: float | None = None
     """Standard deviation over training seeds (n - 1); the figure then holds their mean."""
     seeds: int = 1
+    shows_n: bool = False
+    """Whether its n stands in the cell, for a table whose cells rest on different pictures."""
 
     @property
     def text(self) -> str:
-        """`0.912 [0.881, 0.940]`, `0.912 ± 0.004`, or a dash."""
-        if self.std is not None and self.figure.value is not None:
-            return f"{self.figure.value:.3f} ± {self.std:.3f}"
-        return figure_text(self.figure)
+        """`0.912 [0.881, 0.940]`, `0.912 ± 0.004`, with ` of 36` where it shows its n, or a dash."""
+        if self.figure.value is None:
+            return figure_text(self.figure)
+        words = figure_text(self.figure) if self.std is None else f"{self.figure.value:.3f} ± {self.std:.3f}"
+        return f"{words} of {(self.n_real or 0) + (self.n_fake or 0)}" if self.shows_n else words
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,8 @@ def _remark(cell: Cell, usual: tuple[int | None, int | None] | None) -> str | No
     words = [] if cell.figure.reason is None else [cell.figure.reason]
     if cell.std is not None:
         words.append(f"mean ± standard deviation of {cell.seeds} seeds")
-    if cell.figure.value is not None and cell.n_real is not None and (cell.n_real, cell.n_fake) != usual:
+    is_other = cell.n_real is not None and (cell.n_real, cell.n_fake) != usual
+    if cell.figure.value is not None and is_other and not cell.shows_n:
         words.append(f"{cell.n_real} real, {cell.n_fake} fake")
     return "; ".join(words) or None
 
