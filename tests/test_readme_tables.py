@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from tests.attacks.planted import planted_opened, planted_pictures
 from tests.report.planted import MASKED, PERTURBED, plant_run
 from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
+from tristream.benchmark.report import BenchmarkReport
 from tristream.errors import UsageError
 from tristream.evaluation.record import PictureSet
 from tristream.evaluation.run_folder import read_run
@@ -60,7 +62,8 @@ def test_what_was_not_run_is_a_line_or_a_dash(tables: ModuleType) -> None:
     empty = {name: make() for name, make in tables.TABLES.items()}
     assert set(lines(empty.pop("baselines"))[2][1:]) == {"—"}
     assert all(
-        re.fullmatch(r"Not run yet: `python tools/protocol.py .* --steps \S+` makes.*\n", t) for t in empty.values()
+        re.fullmatch(r"Not run yet: `(python tools/protocol.py .* --steps \S+|tristream benchmark .*)` makes.*\n", t)
+        for t in empty.values()
     )
 
 
@@ -111,6 +114,21 @@ def test_planted_records_fill_the_tables(tables: ModuleType, tmp_path: Path, mon
     assert "| Xception | ImageNet |" in text
     assert "old" not in text
     assert text.endswith("<!-- end of table -->\nkept\n")
+
+
+def test_speed_is_that_of_the_record_from_bytes_to_verdict(tables: ModuleType, tmp_path: Path) -> None:
+    record = ROOT / "results/benchmark.json"
+    (tmp_path / "results").mkdir()
+    shutil.copy(record, tmp_path / "results")
+    report = BenchmarkReport.model_validate_json(record.read_text(encoding="utf-8"))
+    header, _, *rows = lines(tables.TABLES["speed"]())
+    assert header == ["engine", "1 thread", "2 threads"]
+    assert sorted(row[0] for row in rows) == sorted(engine.name for engine in report.engines)
+    (light,) = (row for row in rows if row[0] == "onnx-int8")
+    for cell, threads in zip(light[1:], (1, 2), strict=True):
+        (found,) = (m.pictures_per_second for m in report.measurements
+                    if (m.engine, m.stage, m.threads, m.batch) == ("onnx-int8", "end_to_end", threads, 1))  # fmt: skip
+        assert cell == f"{found.median:.1f} [{found.least:.1f}, {found.largest:.1f}]"
 
 
 def test_other_pictures_are_never_in_one_table(tables: ModuleType, tmp_path: Path) -> None:

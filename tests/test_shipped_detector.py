@@ -63,6 +63,15 @@ def test_a_lower_false_alarm_rate_asks_for_more(predictor: tristream.Predictor) 
     assert strict.fake > usual.fake
 
 
+def test_a_third_of_what_is_called_likely_real_is_fake_as_the_readme_says(predictor: tristream.Predictor) -> None:
+    assert predictor.calibration is not None
+    thresholds = default_thresholds(predictor.calibration)
+    wrong = predictor.calibration.verdicts(thresholds.fake, thresholds.real).fake_among_likely_real(0.5).wrong
+    assert wrong == pytest.approx(1 / 3, abs=0.03)
+    readme = " ".join((Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").split())
+    assert "where half are fake, about a third of what is called so is" in readme
+
+
 def test_the_light_file_is_the_export_of_the_shipped_checkpoint() -> None:
     light = LightSession(shipped_detector())
     assert light.record.precision == "int8"

@@ -18,6 +18,7 @@ from pathlib import Path
 from protocol_rows import ROWS, Row
 
 from tristream.attacks.crafted import AFTER_JPEG, SHUFFLED, UNROUNDED
+from tristream.benchmark.report import BenchmarkReport
 from tristream.config import load_config
 from tristream.detectors import DETECTORS as DETECTOR_CLASSES
 from tristream.errors import UsageError
@@ -164,6 +165,29 @@ def _aurocs(make: Callable[[ResultSet], Table]) -> Callable[[ResultSet], Table]:
     return narrow
 
 
+def speed() -> str:
+    """Pictures a second from a file's bytes to its verdict, one after another, by engine and threads."""
+    if not (record := RESULTS / "benchmark.json").is_file():
+        return "Not run yet: `tristream benchmark -o results/benchmark.json` makes the record.\n"
+    found = BenchmarkReport.model_validate_json(record.read_text(encoding="utf-8"))
+    measured = {
+        (m.engine, m.threads): f"{m.pictures_per_second.median:.1f} "
+        f"[{m.pictures_per_second.least:.1f}, {m.pictures_per_second.largest:.1f}]"
+        for m in found.measurements
+        if m.stage == "end_to_end" and m.batch == 1
+    }
+    threads = sorted({count for _, count in measured})
+    columns = [f"{count} thread{'s' if count > 1 else ''}" for count in threads]
+    lines = [f"| engine | {' | '.join(columns)} |", f"| --- |{' ---: |' * len(threads)}"]
+    lines += [
+        f"| {engine.name} | {' | '.join(measured.get((engine.name, count), DASH) for count in threads)} |"
+        for engine in reversed(found.engines)
+    ]
+    processor = f"{found.environment['processor']}, {found.cores} cores"
+    note = f"Pictures a second, median of {found.rounds} rounds [least, largest], on {processor}; {found.pictures}."
+    return "\n".join([*lines, "", f"{markdown(note)}  ", "", f"Record: `{found.command}`.", ""])
+
+
 def shown(tables: list[Table], step: str, *places: str) -> str:
     """Tables, and the commands behind them; one line where there are no records yet."""
     if not tables:
@@ -189,6 +213,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "masked": lambda: shown(tables_of("masked", _aurocs(masked_table)), "ablate", "masked"),
     "retrained": lambda: shown(tables_of("retrained", _aurocs(retrained_table)), "retrain", "retrained"),
     "attacks": lambda: shown(tables_of("attack", _attacks_in_short), "attack", "attack"),
+    "speed": speed,
     "corpus-test": lambda: whole("corpus-test", overall_table, "train,evaluate"),
     "unseen": lambda: whole("unseen", overall_table, "train,evaluate"),
     "gap-corpus-test": lambda: whole("corpus-test", gap_table, "evaluate"),
