@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
 
+from tristream.evaluation.record import CheckpointRecord, Identity
 from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord, ModelMetadata
 from tristream.metrics.domain import DomainModel, encoded
 
@@ -13,6 +15,12 @@ from tristream.metrics.domain import DomainModel, encoded
 def planted_metadata(name: str, calibration: Any = None, **more: Any) -> ModelMetadata:
     """Metadata of a detector that only a test knows."""
     return ModelMetadata(name=name, detector="planted", config={}, calibration=calibration, **more)
+
+
+def planted_identity(name: str = "planted") -> Identity:
+    """Of a run by a checkpoint of that name; no file is there."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return Identity(data="set/index.csv", command="test", checkpoint=CheckpointRecord(name=name, sha256=digest))
 
 
 def planted_domain(distances: tuple[float, ...]) -> DomainModel:

@@ -17,7 +17,7 @@ from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
 from tristream.benchmark.report import BenchmarkReport
 from tristream.errors import UsageError
-from tristream.evaluation.record import PictureSet
+from tristream.evaluation.checkpoint import PictureSet
 from tristream.evaluation.run_folder import read_run
 from tristream.metrics import binary
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.planted import planted_metadata
 from tristream.detectors.base import Detector, DetectorOutput
-from tristream.evaluation.record import Opened
+from tristream.evaluation.checkpoint import Opened
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.calibration import Calibration
 from tristream.runtime.engines import OpenDetector

@@ -16,7 +16,7 @@ from tristream.attacks import run as attack_run
 from tristream.attacks.budget import Attack, Budget, CarliniWagner, FastGradientSign, ProjectedGradientDescent, attacks
 from tristream.attacks.run import attack
 from tristream.errors import ManifestError, UsageError
-from tristream.evaluation.record import Opened, PictureSet
+from tristream.evaluation.checkpoint import Opened, PictureSet
 from tristream.evaluation.summary import Summary
 from tristream.images.decode import decode
 from tristream.runtime.engines import OpenDetector

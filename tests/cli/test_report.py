@@ -15,7 +15,7 @@ from tests.detectors.conftest import SMALL, small_detector
 from tests.report.planted import plant_run, planted_predictions
 from tristream.cli.app import app
 from tristream.detectors.checkpoint import save_checkpoint
-from tristream.evaluation.record import PictureSet, evaluate_checkpoint
+from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 

@@ -32,7 +32,7 @@ from tristream.data.readers.ffpp import METHODS
 from tristream.data.readers.layout import WebFile
 from tristream.detectors import build_detector
 from tristream.detectors.checkpoint import save_checkpoint
-from tristream.evaluation.record import PictureSet, evaluate_checkpoint
+from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
 from tristream.export.checkpoint import export_checkpoint
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata

@@ -17,8 +17,8 @@ from tests.detectors.conftest import small_detector
 from tests.planted import planted_domain, planted_metadata
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.ablation import ablate
+from tristream.evaluation.checkpoint import Opened, PictureSet
 from tristream.evaluation.conditions import CONDITIONS, masked
-from tristream.evaluation.record import Opened, PictureSet
 from tristream.evaluation.runner import Fitted, score_together
 from tristream.images.preprocess import Preprocessing
 from tristream.runtime.engines import OpenDetector

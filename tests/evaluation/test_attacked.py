@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import BrightnessSession
+from tests.planted import planted_identity
 from tristream.data.manifest import Manifest
 from tristream.evaluation.conditions import CONDITIONS, Condition, PictureContext
 from tristream.evaluation.runner import Fitted, evaluate, score_manifest
@@ -142,7 +143,7 @@ def test_only_the_pictures_of_a_condition_are_scored_and_progress_reaches_its_en
 
     def run() -> Summary:
         return evaluate(
-            BrightnessSession(), SMALL_CROPS, Fitted(), manifest, tmp_path / "out", {"command": "test"}, resamples=10,
+            BrightnessSession(), SMALL_CROPS, Fitted(), manifest, tmp_path / "out", planted_identity(), resamples=10,
             conditions=["delivered", condition], progress=lambda *state: done.append(state),
             prepare=lambda: prepared.append((tmp_path / "out/record.json").is_file()),
         )  # fmt: skip

@@ -6,14 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.planted import planted_identity
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.conditions import CONDITIONS, ConditionRecord
+from tristream.evaluation.record import BootstrapRecord, RunRecord
 from tristream.evaluation.reproduce import _conditions
 
 
-def recorded(**changed: str) -> dict[str, object]:
+def recorded(**changed: str) -> RunRecord:
     names = {name: CONDITIONS[name].description for name in ("delivered", "alike")} | changed
-    return {"conditions": {name: {"description": words} for name, words in names.items()}, "command": ""}
+    return RunRecord(
+        **dict(planted_identity()) | {"manifest_digest": "0" * 64},
+        conditions={name: ConditionRecord(description=words) for name, words in names.items()},
+        pictures=2,
+        bootstrap=BootstrapRecord(seed=0, resamples=10),
+    )
 
 
 def test_a_condition_that_is_made_otherwise_now_is_left_out_with_the_reason() -> None:

@@ -13,13 +13,13 @@ from PIL import Image
 
 from tests.conftest import BrightnessSession
 from tests.detectors.conftest import SMALL, small_detector
-from tests.planted import planted_domain
+from tests.planted import planted_domain, planted_identity
 from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
+from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
 from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS, PictureContext
-from tristream.evaluation.record import PictureSet, evaluate_checkpoint
 from tristream.evaluation.runner import Fitted, evaluate, score_manifest
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import SKETCH, ModelMetadata, sketch
@@ -88,7 +88,7 @@ def test_distances_are_recorded_where_there_is_a_domain_model(manifest: Manifest
 def test_evaluate_writes_predictions_metrics_and_a_record(manifest: Manifest, tmp_path: Path) -> None:
     out = tmp_path / "out"
     session = BrightnessSession()
-    summary = evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"command": "test"}, resamples=50)
+    summary = evaluate(session, SMALL_CROPS, Fitted(), manifest, out, planted_identity(), resamples=50)
     assert (out / "DONE").is_file()
     predictions = pd.read_parquet(out / "predictions.parquet")
     assert predictions.groupby("condition").size().to_dict() == {"delivered": 25, "alike": 25}
@@ -113,27 +113,27 @@ def test_an_interrupted_evaluation_goes_on_and_another_run_is_not_overwritten(
             return super().run(pixels)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(Interrupted(), SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
+        evaluate(Interrupted(), SMALL_CROPS, Fitted(), manifest, out, planted_identity("a"), resamples=10, batch_size=7)
     assert not (out / "DONE").exists()
     session = BrightnessSession()
-    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10, batch_size=7)
+    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, planted_identity("a"), resamples=10, batch_size=7)
     assert sum(session.batch_sizes) == 24, "only the second condition was scored again"
     with pytest.raises(ManifestError, match="checkpoint differ"):
-        evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "b"}, resamples=10)
+        evaluate(session, SMALL_CROPS, Fitted(), manifest, out, planted_identity("b"), resamples=10)
 
 
 def test_records_of_older_releases_hold_descriptions_alone_and_are_read(manifest: Manifest, tmp_path: Path) -> None:
     out, session = tmp_path / "out", BrightnessSession()
-    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10)
+    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, planted_identity("a"), resamples=10)
     record = json.loads((out / "record.json").read_text())
     record["conditions"] = {name: facts["description"] for name, facts in record["conditions"].items()}
     (out / "record.json").write_text(json.dumps(record))
     before = len(session.batch_sizes)
-    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10)
+    evaluate(session, SMALL_CROPS, Fitted(), manifest, out, planted_identity("a"), resamples=10)
     assert len(session.batch_sizes) == before
     (out / "record.json").write_text(json.dumps(record | {"conditions": {"delivered": "else", "alike": "else"}}))
     with pytest.raises(ManifestError, match="conditions differ"):
-        evaluate(session, SMALL_CROPS, Fitted(), manifest, out, {"checkpoint": "a"}, resamples=10)
+        evaluate(session, SMALL_CROPS, Fitted(), manifest, out, planted_identity("a"), resamples=10)
 
 
 def test_each_condition_may_stand_once(manifest: Manifest, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from tristream.data.manifest import Manifest
 from tristream.data.readers import recognise
 from tristream.errors import ConfigError, UsageError
 from tristream.evaluation import suites
+from tristream.evaluation.checkpoint import Opened
 from tristream.evaluation.figures import Figure
-from tristream.evaluation.record import Opened
 from tristream.evaluation.suites import MEAN, MEASURES, SUITES, SuiteResult, by_video, run_suite
 from tristream.evaluation.text import suite_table
 from tristream.images.preprocess import Preprocessing

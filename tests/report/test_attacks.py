@@ -14,7 +14,7 @@ from tests.attacks.planted import planted_opened, planted_pictures
 from tests.report.planted import plant_run
 from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
-from tristream.evaluation.record import PictureSet
+from tristream.evaluation.checkpoint import PictureSet
 from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.text import figure_text
 from tristream.report.report import FORMATS, Report, make_report

@@ -328,7 +328,7 @@ def test_folders_are_searched_and_what_is_no_run_is_refused(tmp_path: Path, ours
         find_runs([tmp_path / "runs"])
     (tmp_path / "runs/ours/DONE").touch()
     (tmp_path / "runs/ours/record.json").write_text('{"command": ""}')
-    with pytest.raises(UsageError, match="not a record of this release; checkpoint"):
+    with pytest.raises(UsageError, match="not a record of this release; checkpoint: Field required"):
         find_runs([tmp_path / "runs"])
 
 

@@ -15,7 +15,7 @@ from tests.pictures import planted_manifest
 from tristream.detectors.base import Embedder, build_detector
 from tristream.detectors.multistream.streams import Stream
 from tristream.errors import ConfigError, UsageError
-from tristream.evaluation.record import PictureSet
+from tristream.evaluation.checkpoint import PictureSet
 from tristream.study.retrained import RESULT, RetrainedAblation, ablate_retrained, by_streams, of_streams
 from tristream.training.config import TrainConfig
 

@@ -19,9 +19,10 @@ from tristream.attacks.crafting import Crafter
 from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
 from tristream.errors import ImageError, ManifestError, UsageError
+from tristream.evaluation.checkpoint import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.conditions import CONDITIONS, Condition, PictureContext, contexts_of
 from tristream.evaluation.predictions import read_conditions
-from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
+from tristream.evaluation.record import AttacksRecord
 from tristream.evaluation.summary import Summary
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 """Called with what is done and what there is to do, in scorings of a picture, and what goes on."""
 CHECKS = "checks.json"
+LIBRARY = "adversarial-robustness-toolbox"
 
 
 def attack(
@@ -82,8 +84,7 @@ def attack(
 
     summary = evaluate_opened(
         opened, pictures, out, conditions=conditions, seed=seed, resamples=resamples, command=command,
-        more={"attacks": {"threshold_logit": threshold, "seed": seed,
-                          "library": f"adversarial-robustness-toolbox {version('adversarial-robustness-toolbox')}"}},
+        attacks=AttacksRecord(threshold_logit=threshold, seed=seed, library=f"{LIBRARY} {version(LIBRARY)}"),
         prepare=craft_all, progress=(lambda done, _: show(crafting + done, total, "scoring")) if show else None,
     )  # fmt: skip
     shutil.rmtree(store.folder, ignore_errors=True)

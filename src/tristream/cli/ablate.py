@@ -65,7 +65,7 @@ def ablate(
 
         from tristream.config import load_config
         from tristream.evaluation.ablation import ablate as ablate_masked
-        from tristream.evaluation.record import PictureSet, open_detector
+        from tristream.evaluation.checkpoint import PictureSet, open_detector
         from tristream.evaluation.text import ablation_table, shares_table
         from tristream.study.retrained import ablate_retrained, by_streams, checkpoint_in
         from tristream.training.config import TrainConfig

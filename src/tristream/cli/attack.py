@@ -66,7 +66,7 @@ def attack(
         from tristream.attacks.budget import FULL, ON_CPU, Budget, attacks
         from tristream.attacks.run import attack as attack_opened
         from tristream.attacks.text import attacks_table, budget_lines, checks_line
-        from tristream.evaluation.record import PictureSet, open_detector
+        from tristream.evaluation.checkpoint import PictureSet, open_detector
         from tristream.runtime.engines import torch_device
 
     usual = FULL if full or torch_device(device) != "cpu" else ON_CPU

@@ -76,8 +76,8 @@ def evaluate(
     with needs_extra("evaluate", "research"):
         from rich.console import Console
 
+        from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint, open_detector
         from tristream.evaluation.conditions import USUAL, VIEWS
-        from tristream.evaluation.record import PictureSet, evaluate_checkpoint, open_detector
         from tristream.evaluation.suites import run_suite
         from tristream.evaluation.text import gap_line, suite_table, summary_tables
 

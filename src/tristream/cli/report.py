@@ -79,7 +79,7 @@ def report(
     """
     with needs_extra("report", "data"):
         from tristream.data.files import short_name
-        from tristream.evaluation.record import PictureSet
+        from tristream.evaluation.checkpoint import PictureSet
         from tristream.evaluation.run_folder import find_runs
         from tristream.report.contents import slug
         from tristream.report.report import FORMATS, make_report, write_report

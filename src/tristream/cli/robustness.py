@@ -52,8 +52,8 @@ def robustness(
     with needs_extra("robustness", "research"):
         from rich.console import Console
 
+        from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
         from tristream.evaluation.conditions import perturbations
-        from tristream.evaluation.record import PictureSet, evaluate_checkpoint
         from tristream.evaluation.text import condition_table
 
     conditions = perturbations(family or ())

@@ -2,8 +2,9 @@
 
 conditions   what happens to every picture before it is scored, and which streams score it
 runner       the one evaluation runner: pictures x conditions -> a run folder
-record       a checkpoint file on a manifest file: what was run on what
-run_folder   a folder claimed for one run, and read again
+checkpoint   a checkpoint file on a manifest file
+record       what is written of a run beside its numbers, and read again
+run_folder   finished runs, read again
 predictions  a table of scored pictures, and its columns as arrays
 figures      every measure of scored pictures with its interval, or why there is none
 paired       figures of pictures that were scored several times

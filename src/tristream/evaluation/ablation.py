@@ -15,9 +15,9 @@ import pandas as pd
 
 from tristream.data.sample import origins
 from tristream.errors import ManifestError, UndefinedMetricError, UsageError
+from tristream.evaluation.checkpoint import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.conditions import CONDITIONS, Condition, masked, subsets
-from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
-from tristream.evaluation.run_folder import claim
+from tristream.evaluation.record import claim
 from tristream.evaluation.runner import Fitted, score_conditions
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration, fit_calibration
@@ -50,13 +50,11 @@ def ablate(
         raise UsageError(f"{opened.path}: the detector '{opened.detector.metadata.detector}' has no streams to mask")
     conditions = [masked(subset) for subset in subsets(streams)]
     fitted: dict[str, Calibration | None] = dict.fromkeys(condition.name for condition in conditions)
-    more = {}
     if calibration is not None:
-        more = {"recalibrated_on": calibration.record()}
         fitted = _calibrations(opened, calibration, conditions, out / "calibration", progress)
     return evaluate_opened(
-        opened, pictures, out, conditions=conditions, recalibrated=fitted, more=more, seed=seed, progress=progress,
-        command=command,
+        opened, pictures, out, conditions=conditions, recalibrated=fitted, seed=seed, progress=progress,
+        command=command, recalibrated_on=None if calibration is None else calibration.record(),
     )  # fmt: skip
 
 
@@ -66,8 +64,7 @@ def _calibrations(
     """By condition; None where the fakes do not score above the reals."""
     manifest = pictures.read()
     folder.mkdir(parents=True, exist_ok=True)
-    record = {**opened.record(""), **pictures.record(), "manifest_digest": manifest.digest()}
-    claim(folder / "calibration.json", record)
+    claim(folder / "calibration.json", opened.identity(pictures.record(manifest), ""))
     alike = CONDITIONS[CALIBRATED_UNDER]
     treated = [replace(alike, name=condition.name, streams=condition.streams) for condition in conditions]
     tables = score_conditions(

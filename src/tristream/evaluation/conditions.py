@@ -9,8 +9,8 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
-from tristream.config import StrictModel
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, UsageError
 from tristream.images import perturb
@@ -49,14 +49,17 @@ def contexts_of(manifest: Manifest, seed: int = 0) -> list[PictureContext]:
     return [PictureContext(str(i), int(label), seed, reals) for i, label in zip(ids, table["label"], strict=True)]
 
 
-class ConditionRecord(StrictModel):
-    """A condition as record.json has it."""
+class ConditionRecord(BaseModel):
+    """A condition as record.json has it; records of older releases hold the description alone."""
 
-    description: str
-    family: str
-    severity: float | None
-    parameters: dict[str, Parameter]
-    streams: tuple[str, ...] | None
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    description: str = ""
+    family: str = ""
+    severity: float | None = None
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    streams: tuple[str, ...] | None = None
+    """The streams that were left, where some were masked."""
 
 
 @dataclass(frozen=True)

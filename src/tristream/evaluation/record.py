@@ -1,183 +1,183 @@
-"""Evaluate a checkpoint file on a manifest file, with a record of what was run on what."""
+"""What is written of a run beside its numbers, and read again: who scored which pictures, under which conditions."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from tristream.data.files import file_facts, short_name
-from tristream.data.manifest import Manifest
-from tristream.data.sample import balanced_sample
-from tristream.environment import describe_environment
-from tristream.errors import UsageError
-from tristream.evaluation.conditions import USUAL, Condition
-from tristream.evaluation.predictions import CONTENT
-from tristream.evaluation.runner import Fitted, evaluate
-from tristream.evaluation.summary import Summary
-from tristream.metrics.calibration import Calibration
-from tristream.runtime.engines import OpenDetector, open_session, shipped_weights
-from tristream.typing import Progress
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-log = logging.getLogger(__name__)
+from tristream.atomic import write_text
+from tristream.errors import ManifestError, UsageError
+from tristream.evaluation.conditions import VIEWS, ConditionRecord
+
+M = TypeVar("M", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class PictureSet:
-    """Which pictures of which manifest are scored."""
+class Recorded(BaseModel):
+    """A record or a part of one. What is None is not written; what another release wrote beside it is ignored."""
 
-    data: Path
-    """A manifest, CSV or Parquet."""
-    split: str | None = None
-    """None where it has none, or one."""
-    limit: int | None = None
-    """At most so many, half of each class, balanced over sources and generators, the same every time; None for all."""
-    matched_by: str | None = None
-    """A column that holds the same word for pictures of the same content; None for the group."""
-    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Column to the values that are kept."""
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
-    def read(self) -> Manifest:
-        """The pictures, with their sha256. Raises ManifestError, and UsageError where a split has to be named."""
-        manifest = Manifest.read(self.data)
-        if self.split is not None:
-            manifest = manifest.split(self.split)
-        elif len(splits := sorted(set(manifest.table["split"]))) > 1:
-            raise UsageError(
-                f"{self.data} has the splits {', '.join(filter(None, splits))}; name the one to evaluate with --split"
-            )
-        for column, values in self.only.items():
-            self._check(column, manifest)
-            manifest = manifest.where(manifest.table[column].isin(values))
-        manifest = manifest.with_file_columns(["sha256"])
-        if self.limit is not None:
-            if self.limit < 2:
-                raise UsageError(f"limit {self.limit}: expected 2 or more, half of them real")
-            manifest = balanced_sample(manifest, self.limit)
-        if self.matched_by is not None:
-            self._check(self.matched_by, manifest)
-            manifest = Manifest(manifest.table.assign(**{CONTENT: manifest.table[self.matched_by]}), manifest.root)
-        return manifest
+    def to_json(self) -> str:
+        """As it lies in a file."""
+        return self.model_dump_json(indent=1, exclude_none=True) + "\n"
 
+
+class CheckpointRecord(Recorded):
+    """Which file was scored with."""
+
+    name: str
+    file: str = ""
+    sha256: str
+
+
+class DetectorRecord(Recorded):
+    """What a detector started from and how it was trained, as far as its file says so."""
+
+    name: str = ""
+    initialisation: str | None = None
+    deviations: tuple[str, ...] = ()
+    """From the paper whose name it carries."""
+    seed: int | None = None
+    """Of its training."""
+    training_data_sha256: str | None = None
+    streams: tuple[str, ...] | None = None
+
+    @field_validator("deviations", mode="before")
     @classmethod
-    def recorded(cls, record: Mapping[str, Any], data: Path) -> PictureSet:
-        """The pictures of a run, by its record. data: its manifest, wherever that lies now."""
-        only = {column: tuple(values) for column, values in record.get("only", {}).items()}
-        return cls(data, record.get("split"), record.get("limit"), record.get("matched_by"), only)
-
-    def _check(self, column: str, manifest: Manifest) -> None:
-        if column not in manifest.table:
-            there = ", ".join(map(str, manifest.table.columns))
-            raise UsageError(f"{self.data} has no column '{column}'; there are: {there}")
-
-    def record(self) -> dict[str, Any]:
-        """What of it is written into record.json: no path of the machine, and what was not asked for not at all."""
-        only = {column: list(values) for column, values in self.only.items()} or None
-        asked = {"limit": self.limit, "matched_by": self.matched_by, "only": only}
-        return {
-            "data": short_name(self.data),
-            "split": self.split,
-            **{key: value for key, value in asked.items() if value is not None},
-        }
+    def _one_or_many(cls, given: Any) -> Any:
+        return () if not given else (given,) if isinstance(given, str) else given
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A detector ready to be evaluated, and where it comes from."""
+class PicturesRecord(Recorded):
+    """Which pictures were asked for; no path of the machine. `evaluation.record.PictureSet` has the meaning of each."""
 
-    path: Path
-    detector: OpenDetector
-    precision: str
+    data: str
+    split: str | None = None
+    limit: int | None = None
+    matched_by: str | None = None
+    only: dict[str, tuple[str, ...]] | None = None
+    manifest_digest: str | None = None
+    """Of the pictures, once they were read."""
+
+
+class AttacksRecord(Recorded):
+    """What attacks cross, and by what they are made."""
+
+    threshold_logit: float
+    seed: int
+    library: str
+
+
+class ScoresRecord(Recorded):
+    """How somebody's scores were joined to the pictures."""
+
+    joined_by: str
+    are_probabilities: bool
+    threshold: float | None = None
+    missing: int
+    extra: int
+
+
+class ScorerRecord(Recorded):
+    """Who scored, and on what machine."""
+
+    command: str = ""
+    checkpoint: CheckpointRecord
+    detector: DetectorRecord = DetectorRecord()
+    precision: str | None = None
+    """"32" or "bf16"; None for scores of unknown origin."""
+    engine: str = ""
+    environment: dict[str, Any] | None = None
+
+
+class Identity(PicturesRecord, ScorerRecord):
+    """Who scores which pictures: all that is known before a manifest is read."""
+
+    tristream: str | None = None
+    """The release that joined somebody's scores; an `environment` has it among its packages."""
+    recalibrated_on: PicturesRecord | None = None
+    attacks: AttacksRecord | None = None
+    scores: ScoresRecord | None = None
+
+
+class BootstrapRecord(Recorded):
+    """Of the intervals."""
+
+    seed: int
+    resamples: int
+
+
+class RunRecord(Identity):
+    """record.json of one evaluation."""
+
+    conditions: dict[str, ConditionRecord]
+    pictures: int
+    """How many."""
+    manifest_digest: str
+    bootstrap: BootstrapRecord
 
     @property
-    def digest(self) -> str:
-        """The first digits of the file's sha256."""
-        return str(file_facts(self.path, ["sha256"])["sha256"])[:12]
+    def reduced_precision(self) -> str | None:
+        """What the detector computed in, where that was less than float32."""
+        return None if self.precision == "32" else self.precision
 
-    def record(self, command: str) -> dict[str, Any]:
-        """What of it is written into record.json."""
-        metadata, streams = self.detector.metadata, self.detector.session.stream_names
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _with_families(cls, given: Any) -> Any:
+        """Records of older releases hold the descriptions alone."""
+        if not isinstance(given, dict):
+            return given
+        conditions = {name: {"description": c} if isinstance(c, str) else c for name, c in given.items()}
         return {
-            "command": command,
-            "checkpoint": {"name": metadata.name, "file": self.path.name, **file_facts(self.path, ["sha256"])},
-            "detector": {
-                "name": metadata.detector,
-                "initialisation": metadata.initialisation or None,
-                "deviations": list(metadata.deviations),
-                "seed": metadata.seed,
-                "training_data_sha256": metadata.training_data_sha256 or None,
-                "streams": list(streams) or None,
-            },
-            "precision": self.precision,
-            "engine": self.detector.engine,
-            "environment": describe_environment(),
+            name: {"family": "view"} | c if isinstance(c, dict) and name in VIEWS else c
+            for name, c in conditions.items()
         }
 
 
-def evaluate_checkpoint(
-    checkpoint: Path | None,
-    pictures: PictureSet,
-    out: Path,
-    *,
-    conditions: Sequence[str | Condition] = USUAL,
-    device: str = "auto",
-    precision: str = "32",
-    seed: int = 0,
-    progress: Progress | None = None,
-    command: str = "",
-) -> Summary:
-    """Score and summarise; `out` then holds predictions.parquet, metrics.json and record.json.
+def parse_record(model: type[M], path: Path) -> M:
+    """Read a JSON file. Raises UsageError for one that is not of this model."""
+    try:
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(f"{path}: not a record of this release; {where}: {first['msg']}") from None
 
-    checkpoint: .safetensors, or .onnx from an export; None for the shipped weights. precision: "32", or "bf16" for
-    autocast. Raises UsageError, CheckpointError, ManifestError.
+
+_NOT_COMPARED = {"command", "detector", "engine", "environment", "tristream", "data"}
+"""Of a record: checkpoint and pictures have digests, and the rest says who computed, not what."""
+
+
+def claim(path: Path, record: Recorded) -> None:
+    """Write a record, or make sure that the one there is of the same run, and leave it: it says who scored.
+
+    Raises ManifestError for the record of another run, and for a file that is none.
     """
-    opened = open_detector(checkpoint, device, precision)
-    return evaluate_opened(opened, pictures, out, conditions=conditions, seed=seed, progress=progress, command=command)
+    if not path.is_file():
+        write_text(path, record.to_json())
+        return
+    try:
+        existing = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestError(f"{path}: not a record ({error}); remove it or choose another output folder") from None
+    asked = record.model_dump(mode="json", exclude_none=True)
+    told_apart = (asked.keys() | existing.keys()) - _NOT_COMPARED
+    different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(asked.get(key)))
+    if different:
+        raise ManifestError(
+            f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
+        )
 
 
-def evaluate_opened(
-    opened: Opened,
-    pictures: PictureSet,
-    out: Path,
-    *,
-    conditions: Sequence[str | Condition] = USUAL,
-    recalibrated: Mapping[str, Calibration | None] | None = None,
-    more: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    resamples: int = 1000,
-    progress: Progress | None = None,
-    prepare: Callable[[], None] = lambda: None,
-    command: str = "",
-) -> Summary:
-    """As `evaluate_checkpoint`. recalibrated: by condition, in place of the stored one; more: for the record; prepare:
-    as for `evaluate`."""
-    metadata, manifest = opened.detector.metadata, pictures.read()
-    if seen := metadata.count_trained_on(manifest.table["sha256"]):
-        log.warning(
-            "%s was trained on at least %d of these pictures: what it scores on them says little of others",
-            metadata.name, seen,
-        )  # fmt: skip
-    return evaluate(
-        opened.detector.session,
-        metadata.preprocessing,
-        Fitted(metadata.calibration, metadata.domain, recalibrated or {}),
-        manifest,
-        out,
-        {**opened.record(command), **pictures.record(), **(more or {})},
-        conditions=conditions,
-        seed=seed,
-        resamples=resamples,
-        progress=progress,
-        prepare=prepare,
-    )
-
-
-def open_detector(checkpoint: Path | None, device: str = "auto", precision: str = "32") -> Opened:
-    """Open a checkpoint or an exported file, None for the shipped weights; bfloat16 is for checkpoints.
-
-    Raises UsageError and CheckpointError.
-    """
-    path = checkpoint or shipped_weights()
-    return Opened(path, open_session(path, device, precision=precision), precision)
+def _identity(value: Any) -> Any:
+    """What has to be equal: of a condition its description, which is all that records of older releases have."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        k: v["description"] if isinstance(v, dict) and "description" in v else v
+        for k, v in value.items()
+        if v is not None
+    }

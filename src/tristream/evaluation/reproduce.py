@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,10 +12,11 @@ from pydantic import Field
 from tristream.config import StrictModel
 from tristream.data.files import file_facts
 from tristream.errors import CheckpointError, ManifestError, UsageError
+from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
 from tristream.evaluation.conditions import CONDITIONS, Condition, masked
 from tristream.evaluation.figures import Stored
 from tristream.evaluation.predictions import Pictures
-from tristream.evaluation.record import PictureSet, evaluate_checkpoint
+from tristream.evaluation.record import RunRecord
 from tristream.evaluation.run_folder import read_run
 from tristream.evaluation.summary import Summary
 from tristream.metrics.answers import answers
@@ -87,10 +87,9 @@ def reproduce(
     that this release makes otherwise are left out, with a reason; a run of nothing else cannot be scored again.
     """
     then = read_run(run)
-    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
-    pictures = PictureSet.recorded(record, data)
-    _check_inputs(record, run, checkpoint, pictures)
-    precision, (conditions, left_out) = record["precision"], _conditions(record, run)
+    record, pictures = then.record, PictureSet.recorded(then.record, data)
+    precision = _check_inputs(record, run, checkpoint, pictures)
+    conditions, left_out = _conditions(record, run)
     if out is not None and out.resolve() == run.resolve():
         raise UsageError(f"{out}: is the run itself; keep the new one elsewhere")
     with TemporaryDirectory() as folder:
@@ -102,7 +101,7 @@ def reproduce(
             conditions=conditions,
             device=device,
             precision=precision,
-            seed=record["bootstrap"]["seed"],
+            seed=record.bootstrap.seed,
             progress=progress,
             command=command,
         )
@@ -110,9 +109,9 @@ def reproduce(
         scored = now.pictures  # read while the folder is there
     return Reproduction(
         run=run.name,
-        checkpoint_sha256=record["checkpoint"]["sha256"],
-        manifest_digest=record["manifest_digest"],
-        engine_then=record["engine"],
+        checkpoint_sha256=record.checkpoint.sha256,
+        manifest_digest=record.manifest_digest,
+        engine_then=record.engine,
         engine_now=now.record.engine,
         tolerance=TOLERANCE[precision] if tolerance is None else tolerance,
         conditions={
@@ -124,23 +123,21 @@ def reproduce(
     )
 
 
-def _conditions(record: Any, run: Path) -> tuple[list[Condition], dict[str, str]]:
+def _conditions(record: RunRecord, run: Path) -> tuple[list[Condition], dict[str, str]]:
     """The recorded conditions, and why some cannot be made from their names. Raises UsageError where none can."""
     found, left_out = [], {}
-    for name, facts in record["conditions"].items():
-        streams = facts.get("streams") if isinstance(facts, dict) else None
-        if isinstance(facts, dict) and facts.get("family") == "attack":
+    for name, recorded in record.conditions.items():
+        if recorded.family == "attack":
             raise UsageError(
                 f"{run}: an attack climbs gradients, whose last bits differ from machine to machine, so its pixels are "
-                f"not made again; run it anew and compare the rates: {record['command']}"
+                f"not made again; run it anew and compare the rates: {record.command}"
             )
-        if not streams and name not in CONDITIONS:
+        if not recorded.streams and name not in CONDITIONS:
             left_out[name] = "cannot be made again from its record"
             continue
-        condition = masked(tuple(streams)) if streams else CONDITIONS[name]
-        described = facts["description"] if isinstance(facts, dict) else facts
-        if described != condition.description:
-            left_out[name] = f"this release makes it otherwise than its record: {described}"
+        condition = masked(recorded.streams) if recorded.streams else CONDITIONS[name]
+        if recorded.description != condition.description:
+            left_out[name] = f"this release makes it otherwise than its record: {recorded.description}"
             continue
         found.append(condition)
     if not found:
@@ -148,18 +145,20 @@ def _conditions(record: Any, run: Path) -> tuple[list[Condition], dict[str, str]
     return found, left_out
 
 
-def _check_inputs(record: Any, run: Path, checkpoint: Path, pictures: PictureSet) -> None:
-    if record.get("precision") not in TOLERANCE:
-        raise UsageError(f"{run}: cannot be scored again, for its engine is: {record.get('engine', 'not recorded')}")
-    found, recorded = file_facts(checkpoint, ["sha256"])["sha256"], record["checkpoint"]["sha256"]
+def _check_inputs(record: RunRecord, run: Path, checkpoint: Path, pictures: PictureSet) -> str:
+    """The precision to score in, once it is clear that file and pictures are those of the run."""
+    if record.precision not in TOLERANCE:
+        raise UsageError(f"{run}: cannot be scored again, for its engine is: {record.engine or 'not recorded'}")
+    found, recorded = file_facts(checkpoint, ["sha256"])["sha256"], record.checkpoint.sha256
     if found != recorded:
         raise CheckpointError(f"{checkpoint}: sha256 {found[:12]}; the run was made with {recorded[:12]}")
     manifest = pictures.read()
-    if (digest := manifest.digest()) != record["manifest_digest"]:
+    if (digest := manifest.digest()) != record.manifest_digest:
         raise ManifestError(
             f"{pictures.data}: its {len(manifest)} pictures and labels have the digest {digest[:12]}; "
-            f"the run's {record['pictures']} had {record['manifest_digest'][:12]}"
+            f"the run's {record.pictures} had {record.manifest_digest[:12]}"
         )
+    return record.precision
 
 
 def _compared(then: Pictures, now: Pictures, stored: Stored, figures: dict[str, float]) -> ReproducedCondition:

@@ -18,7 +18,7 @@ from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, TreatedCrops, contexts_of, rehearse
 from tristream.evaluation.figures import Stored
 from tristream.evaluation.predictions import CONTENT, PERTURBATIONS, VIDEO
-from tristream.evaluation.run_folder import claim, parse_record
+from tristream.evaluation.record import BootstrapRecord, Identity, RunRecord, claim, parse_record
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
@@ -195,7 +195,7 @@ def evaluate(
     fitted: Fitted,
     manifest: Manifest,
     out: Path,
-    record: dict[str, Any],
+    identity: Identity,
     *,
     conditions: Sequence[str | Condition] = USUAL,
     seed: int = 0,
@@ -207,17 +207,20 @@ def evaluate(
 ) -> Summary:
     """Score a manifest under each condition; write predictions.parquet, metrics.json, record.json and DONE into `out`.
 
-    fitted: calibration and more of the detector. record: what identifies the run (command, checkpoint, data);
-    conditions, counts and seed are added. What an earlier call with the same record has finished is read, not scored
+    fitted: calibration and more of the detector. identity: of the run; conditions, counts and seed are added for its
+    record. What an earlier call with the same record has finished is read, not scored
     again: the whole, or the conditions it got to. prepare: called before anything is scored, once it is clear that the
     folder is this run's and not finished. Raises ManifestError when `out` holds another run.
     """
     chosen = [CONDITIONS[condition] if isinstance(condition, str) else condition for condition in conditions]
     if len({condition.name for condition in chosen}) < len(chosen) or not chosen:
         raise UsageError(f"expected conditions, each once, got: {', '.join(c.name for c in chosen) or 'none'}")
-    record = {**record, "conditions": {c.name: c.record().model_dump(mode="json") for c in chosen},
-              "pictures": len(manifest), "manifest_digest": manifest.digest(),
-              "bootstrap": {"seed": seed, "resamples": resamples}}  # fmt: skip
+    record = RunRecord(
+        **dict(identity) | {"manifest_digest": manifest.digest()},
+        conditions={condition.name: condition.record() for condition in chosen},
+        pictures=len(manifest),
+        bootstrap=BootstrapRecord(seed=seed, resamples=resamples),
+    )
     rehearse(chosen)
     out.mkdir(parents=True, exist_ok=True)
     claim(out / "record.json", record)

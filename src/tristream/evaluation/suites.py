@@ -16,11 +16,11 @@ from scipy.special import expit, logit
 from tristream.atomic import write_text
 from tristream.config import StrictModel
 from tristream.errors import ManifestError, UsageError
+from tristream.evaluation.checkpoint import Opened, PictureSet, evaluate_opened
 from tristream.evaluation.conditions import USUAL, VIEWS
 from tristream.evaluation.figures import Figure, Stored, compute_figures, mean_over_generators, statistic_of
 from tristream.evaluation.predictions import VIDEO, Pictures, read_conditions
-from tristream.evaluation.record import Opened, PictureSet, evaluate_opened
-from tristream.evaluation.run_folder import parse_record
+from tristream.evaluation.record import parse_record
 from tristream.registry import Registry
 from tristream.typing import Bool, Float64, Progress
 

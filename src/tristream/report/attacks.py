@@ -9,7 +9,8 @@ from tristream.attacks.checks import Check, sanity
 from tristream.attacks.crafted import AFTER_JPEG, FAMILY, JPEG_QUALITY, SHUFFLED, UNROUNDED, base_names
 from tristream.attacks.text import DIRECTION_WORDS, direction_of
 from tristream.evaluation.attacked import DIRECTIONS
-from tristream.evaluation.run_folder import RecordedCondition, Run
+from tristream.evaluation.conditions import ConditionRecord
+from tristream.evaluation.run_folder import Run
 from tristream.evaluation.summary import ConditionSummary
 from tristream.report.contents import UNPERTURBED, runs_of, setting, slug
 from tristream.report.runs import Entry, ResultSet
@@ -108,7 +109,7 @@ def _success(entry: Entry, condition: str, side: str) -> Cell:
 
 def _in_words(entry: Entry, name: str) -> str:
     """An attack and its budget."""
-    condition = entry.runs_of(name)[0].record.conditions.get(name, RecordedCondition())
+    condition = entry.runs_of(name)[0].record.conditions.get(name, ConditionRecord())
     budget = {key: value for key, value in condition.parameters.items() if key not in ("method", "then", "pictures")}
     words = setting(name, condition.model_copy(update={"parameters": budget}))
     return f"{condition.parameters.get('method', name)}: {words}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from tristream.evaluation.run_folder import RecordedCondition, Run
+from tristream.evaluation.conditions import ConditionRecord
+from tristream.evaluation.run_folder import Run
 from tristream.evaluation.summary import GENERATOR_MEASURES, SOURCE_MEASURES, ConditionSummary, Summary
 from tristream.evaluation.text import labelled, parameters_in_words
 from tristream.report.runs import Entry, ResultSet
@@ -88,8 +89,8 @@ def _failed(entry: Entry, view: str) -> Iterator[str]:
 
 
 def _rounded(entry: Entry, view: str) -> Iterator[str]:
-    if precisions := {run.record.precision for run in entry.runs_of(view)} - {"32"}:
-        yield f"scored in {', '.join(sorted(precisions))}"
+    if reduced := {found for run in entry.runs_of(view) if (found := run.record.reduced_precision)}:
+        yield f"scored in {', '.join(sorted(reduced))}"
 
 
 def _other_figures(pictures: ResultSet) -> Iterator[Cell]:
@@ -198,7 +199,7 @@ def robustness_table(pictures: ResultSet) -> Table:
     """AUROC under every perturbation, family by family, severity by severity."""
     perturbed = perturbations(pictures)
     rows = []
-    start = {UNPERTURBED: RecordedCondition(family="none")} if perturbed else {}
+    start = {UNPERTURBED: ConditionRecord(family="none")} if perturbed else {}
     for name, condition in (start | perturbed).items():
         cells = tuple(cell_of(entry, name, "auroc", of_all("auroc")) for entry in pictures.entries)
         severity = "0" if name == UNPERTURBED else "" if condition.severity is None else f"{condition.severity:g}"
@@ -218,13 +219,13 @@ def robustness_table(pictures: ResultSet) -> Table:
     )
 
 
-def perturbations(pictures: ResultSet) -> dict[str, RecordedCondition]:
+def perturbations(pictures: ResultSet) -> dict[str, ConditionRecord]:
     """The perturbed conditions, by family in the order of the records, then by severity."""
     found = {name: c for name, c in pictures.conditions.items() if c.family not in NO_PERTURBATION}
     families = list(dict.fromkeys(c.family for c in found.values()))
     return dict(sorted(found.items(), key=lambda item: (families.index(item[1].family), item[1].severity or 0)))
 
 
-def setting(name: str, condition: RecordedCondition) -> str:
+def setting(name: str, condition: ConditionRecord) -> str:
     """The parameters of a condition, or its name where it has none."""
     return parameters_in_words(condition.parameters) or view_name(name)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from tristream.evaluation.conditions import VIEWS
-from tristream.evaluation.run_folder import SHORT_DIGEST, RecordedCondition, RecordedDetector, Run
+from tristream.evaluation.conditions import VIEWS, ConditionRecord
+from tristream.evaluation.record import DetectorRecord
+from tristream.evaluation.run_folder import SHORT_DIGEST, Run
 from tristream.evaluation.summary import ConditionSummary
 
 
@@ -17,7 +18,7 @@ class Entry:
 
     name: str
     checkpoints: tuple[tuple[Run, ...], ...]
-    about: RecordedDetector | None = None
+    about: DetectorRecord | None = None
     """In place of what the record says of the detector."""
 
     @property
@@ -26,7 +27,7 @@ class Entry:
         return tuple(run for runs in self.checkpoints for run in runs)
 
     @property
-    def detector(self) -> RecordedDetector:
+    def detector(self) -> DetectorRecord:
         """What the detector is: `about`, or what the record of its first run says."""
         return self.about or self.runs[0].record.detector
 
@@ -61,15 +62,15 @@ class ResultSet:
         return [entry for entry in self.entries if any(run.record.checkpoint.name == name for run in entry.runs)]
 
     @cached_property
-    def conditions(self) -> dict[str, RecordedCondition]:
+    def conditions(self) -> dict[str, ConditionRecord]:
         """Every condition that some run was scored under; views come first."""
-        found: dict[str, RecordedCondition] = {}
+        found: dict[str, ConditionRecord] = {}
         for run in self.runs:
             for name in run.summary.conditions:
-                found.setdefault(name, run.record.conditions.get(name, RecordedCondition()))
+                found.setdefault(name, run.record.conditions.get(name, ConditionRecord()))
         return {n: found[n] for n in VIEWS if n in found} | {n: c for n, c in found.items() if n not in VIEWS}
 
-    def family(self, *names: str) -> dict[str, RecordedCondition]:
+    def family(self, *names: str) -> dict[str, ConditionRecord]:
         """The conditions of these families."""
         return {name: c for name, c in self.conditions.items() if c.family in names}
 
@@ -117,7 +118,7 @@ def _entries(runs: list[Run]) -> tuple[Entry, ...]:
 
 def _apart(runs: list[Run]) -> set[str]:
     """The detectors that were scored under one condition in several precisions: a row for each."""
-    precisions: dict[tuple[str, str], set[str]] = {}
+    precisions: dict[tuple[str, str], set[str | None]] = {}
     for run in runs:
         for condition in run.summary.conditions:
             precisions.setdefault((run.record.checkpoint.name, condition), set()).add(run.record.precision)

@@ -14,8 +14,8 @@ from tristream.atomic import write_text
 from tristream.data.files import enumerated, file_facts
 from tristream.data.manifest import Manifest
 from tristream.errors import UsageError
-from tristream.evaluation.conditions import CONDITIONS
-from tristream.evaluation.run_folder import claim
+from tristream.evaluation.conditions import CONDITIONS, ConditionRecord
+from tristream.evaluation.record import BootstrapRecord, CheckpointRecord, RunRecord, ScoresRecord, claim
 from tristream.evaluation.summary import summarise
 from tristream.typing import Bool
 
@@ -84,21 +84,22 @@ def run_from_scores(
         raw = predictions["logit"].to_numpy(np.float64)
         predictions["probability"], predictions["logit"] = raw, logit(np.clip(raw, _LEAST, _MOST))
     extra, failed = given[~is_known], predictions[predictions["error"] != ""]
-    counts = {"joined_by": key, "are_probabilities": are_probabilities, "threshold": threshold,
-              "missing": len(failed), "extra": len(extra)}  # fmt: skip
-    record = {
-        "command": command,
-        "checkpoint": {"name": name or scores.stem, "file": scores.name, **file_facts(scores, ["sha256"])},
-        "data": data,
-        "split": split,
-        "engine": ENGINE,
-        "tristream": __version__,
-        "scores": counts,
-        "conditions": {condition: _condition(condition, scores.name) for condition in given["condition"].unique()},
-        "pictures": len(manifest),
-        "manifest_digest": manifest.digest(),
-        "bootstrap": {"seed": seed, "resamples": resamples},
-    }
+    record = RunRecord(
+        command=command,
+        checkpoint=CheckpointRecord(name=name or scores.stem, file=scores.name, **file_facts(scores, ["sha256"])),
+        data=data,
+        split=split,
+        engine=ENGINE,
+        tristream=__version__,
+        scores=ScoresRecord(
+            joined_by=key, are_probabilities=are_probabilities, threshold=threshold,
+            missing=len(failed), extra=len(extra),
+        ),
+        conditions={condition: _condition(condition, scores.name) for condition in given["condition"].unique()},
+        pictures=len(manifest),
+        manifest_digest=manifest.digest(),
+        bootstrap=BootstrapRecord(seed=seed, resamples=resamples),
+    )  # fmt: skip
     claim(out / "record.json", record)
     if threshold is not None and are_probabilities:
         threshold = float(logit(np.clip(threshold, _LEAST, _MOST)))
@@ -179,10 +180,10 @@ def _scored(manifest: Manifest, rows: pd.DataFrame, key: str, file: str) -> pd.D
     return table
 
 
-def _condition(name: str, file: str) -> dict[str, object]:
+def _condition(name: str, file: str) -> ConditionRecord:
     if name in CONDITIONS:
-        return CONDITIONS[name].record().model_dump(mode="json")
-    return {"description": f"called '{name}' in {file}", "family": "other"}
+        return CONDITIONS[name].record()
+    return ConditionRecord(description=f"called '{name}' in {file}", family="other")
 
 
 def _named(rows: pd.DataFrame, key: str) -> list[str]:

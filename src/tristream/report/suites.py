@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tristream.evaluation.figures import Figure
-from tristream.evaluation.run_folder import Run, parse_record
+from tristream.evaluation.record import parse_record
+from tristream.evaluation.run_folder import Run
 from tristream.evaluation.suites import MEASURES as SUITE_MEASURES
 from tristream.evaluation.suites import RESULT, SuiteCell, SuiteResult
 from tristream.evaluation.text import labelled

@@ -13,12 +13,12 @@ from tristream.atomic import write_text
 from tristream.config import StrictModel, validate
 from tristream.errors import UndefinedMetricError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
+from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
 from tristream.evaluation.conditions import STREAMS, USUAL, subsets
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.predictions import read_conditions
-from tristream.evaluation.record import PictureSet, evaluate_checkpoint
-from tristream.evaluation.run_folder import claim, parse_record
+from tristream.evaluation.record import claim, parse_record
 from tristream.evaluation.summary import ConditionSummary, Summary
 from tristream.training.config import ObjectiveConfig, TrainConfig
 from tristream.training.trainer import StepReport, train
@@ -131,7 +131,7 @@ def _calibrate(folder: Path, calibration: PictureSet | None, device: str, progre
     if calibration is None or calibration.split is None:
         return
     best, output = folder / "run/checkpoints/best.safetensors", folder / CALIBRATED
-    claim(output.with_suffix(".json"), {**calibration.record(), "manifest_digest": calibration.read().digest()})
+    claim(output.with_suffix(".json"), calibration.record(calibration.read()))
     if output.is_file():
         return
     try:
