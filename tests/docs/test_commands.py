@@ -96,7 +96,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Server) -> Path
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(shellingham, "detect_shell", lambda *_: ("bash", "/bin/bash"))
     monkeypatch.setattr("tristream.data.audit.leak.FOLDS", 2)
-    for module in ("evaluation.record", "export.checkpoint"):
+    for module in ("evaluation.checkpoint", "export.checkpoint"):
         monkeypatch.setattr(f"tristream.{module}.shipped_weights", lambda: tmp_path / w.SHIPPED)
     return tmp_path
 

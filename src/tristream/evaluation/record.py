@@ -52,7 +52,7 @@ class DetectorRecord(Recorded):
 
 
 class PicturesRecord(Recorded):
-    """Which pictures were asked for; no path of the machine. `evaluation.record.PictureSet` has the meaning of each."""
+    """Which pictures were asked for, as `evaluation.checkpoint.PictureSet` has them; no path of the machine."""
 
     data: str
     split: str | None = None
