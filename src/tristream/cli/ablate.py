@@ -97,7 +97,7 @@ def ablate(
     opened = open_detector(checkpoint, device, precision)
     with progress_bar("masking") as show:
         summary = ablate_masked(opened, pictures, out / "masked", reserved, seed=seed, progress=show, command=command)
-    subsets = {tuple(n.removeprefix("masked-").split("+")): c for n, c in summary.conditions.items()}
+    subsets = {found.streams: found for found in summary.conditions.values() if found.streams is not None}
     console.print(ablation_table(f"{opened.detector.metadata.name}: the other streams masked at inference", subsets))
     if summary.stream_shares is not None:
         console.print(shares_table("masked at inference", summary.stream_shares))
