@@ -9,6 +9,7 @@ import numpy as np
 from tristream.evaluation.figures import Stored
 from tristream.evaluation.predictions import Pictures
 from tristream.metrics import selective
+from tristream.metrics.answers import answers
 from tristream.report.plots import Bootstrap, reliability_chart, reliability_series, risk_chart, risk_series
 
 
@@ -29,7 +30,7 @@ def reliability(conditions: Mapping[str, Pictures], stored: Stored, bootstrap: B
     series = []
     for name, pictures in conditions.items():
         scored = pictures.scored
-        called_N = selective.answers(scored.logit_N, *stored.fake_and_real(), stored.far(scored))
+        called_N = answers(scored.logit_N, *stored.fake_and_real(), stored.far(scored))
         for words, kept_N in ((name, None), (f"{name}, answered", called_N >= 0)):
             series.append(reliability_series(words, scored, kept_N, bootstrap=bootstrap if kept_N is None else None))
     return reliability_chart("Reliability at even odds", series).file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from card_records import CONDITIONS, DETECTORS, SETS, conditions, is_recorded, predictions, stored, summary
 from flip_rates import share
@@ -13,9 +12,10 @@ from tristream.evaluation.figures import Figure, compute_figures
 from tristream.evaluation.predictions import Pictures
 from tristream.evaluation.summary import matched_auroc
 from tristream.evaluation.text import figure_text
-from tristream.metrics import selective
+from tristream.metrics.answers import answers
 from tristream.metrics.comparison import holm
 from tristream.runtime.verdict import Domain, Verdict, decide
+from tristream.typing import Bool
 
 MATCHED: dict[str, dict[str, list[str]]] = {
     "DFDC: swapped faces / originals": {"fake_sources": ["dfdc-swap"], "real_sources": ["dfdc"]},
@@ -170,7 +170,7 @@ def verdicts() -> str:
         recorded = summary("shipped", pictures)
         for condition, part in conditions(pictures).items():
             scored = part.scored
-            called_N = selective.answers(scored.logit_N, *stored().fake_and_real(), stored().far(scored))
+            called_N = answers(scored.logit_N, *stored().fake_and_real(), stored().far(scored))
             for kind, chosen in KINDS.items():
                 chosen_N = chosen(scored)
                 found = (
@@ -182,7 +182,7 @@ def verdicts() -> str:
     return table(["pictures", "condition", "truly", "likely_fake", "likely_real", "unsure"], rows)
 
 
-def _is_manipulated(pictures: Pictures) -> npt.NDArray[np.bool_]:
+def _is_manipulated(pictures: Pictures) -> Bool:
     return np.isin(pictures.generator_N.astype(str), list(MANIPULATED))
 
 

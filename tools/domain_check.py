@@ -39,12 +39,9 @@ from tristream.images.decode import decode
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.domain import DIRECTIONS, DomainModel, fit_domain
 from tristream.metrics.selective import RiskCoverage, confidence
-from tristream.typing import ProgressInWords
+from tristream.typing import Bool, Float64, Int64, ProgressInWords
 
 # N pictures, F = streams x fusion width
-
-Float64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 
 SHORTER_SIDES = (64, 128, 224, 256)
 """px; a picture below is too small."""
@@ -60,7 +57,7 @@ class Observed:
     """What the detector says of N pictures, and what they are."""
 
     logit_N: Float64
-    label_N: npt.NDArray[np.int64]
+    label_N: Int64
     group_N: npt.NDArray[np.str_]
     token_NF: Float64
     """The streams' tokens before the fusion, side by side."""

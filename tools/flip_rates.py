@@ -33,10 +33,9 @@ from tristream.metrics import uncertainty as unc
 from tristream.runtime.engines import shipped_detector
 from tristream.runtime.predictor import STABILITY
 from tristream.runtime.verdict import decide
+from tristream.typing import Bool
 
 # N pictures of one class, R resamples
-
-Bool = npt.NDArray[np.bool_]
 
 
 def share(hit_N: Bool, group_N: npt.NDArray[np.str_], label: int, resamples: int, seed: int) -> Figure:

@@ -171,21 +171,20 @@ def speed() -> str:
         return "Not run yet: `tristream benchmark -o results/benchmark.json` makes the record.\n"
     found = BenchmarkReport.model_validate_json(record.read_text(encoding="utf-8"))
     measured = {
-        (m.engine, m.threads): f"{m.pictures_per_second.median:.1f} "
-        f"[{m.pictures_per_second.least:.1f}, {m.pictures_per_second.largest:.1f}]"
+        (m.engine, m.threads): m.pictures_per_second
         for m in found.measurements
         if m.stage == "end_to_end" and m.batch == 1
     }
     threads = sorted({count for _, count in measured})
+    engines = sorted({name for name, _ in measured}, key=lambda name: -measured[name, threads[0]].median)
+    cells = {key: f"{rate.median:.1f} [{rate.least:.1f}, {rate.largest:.1f}]" for key, rate in measured.items()}
     columns = [f"{count} thread{'s' if count > 1 else ''}" for count in threads]
     lines = [f"| engine | {' | '.join(columns)} |", f"| --- |{' ---: |' * len(threads)}"]
-    lines += [
-        f"| {engine.name} | {' | '.join(measured.get((engine.name, count), DASH) for count in threads)} |"
-        for engine in reversed(found.engines)
-    ]
+    lines += [f"| {name} | {' | '.join(cells.get((name, n), DASH) for n in threads)} |" for name in engines]
     processor = f"{found.environment['processor']}, {found.cores} cores"
-    note = f"Pictures a second, median of {found.rounds} rounds [least, largest], on {processor}; {found.pictures}."
-    return "\n".join([*lines, "", f"{markdown(note)}  ", "", f"Record: `{found.command}`.", ""])
+    notes = [f"Pictures a second, median of {found.rounds} rounds [least, largest], on {processor}; {found.pictures}."]
+    notes += [f"{skipped.name}: {skipped.reason}" for skipped in found.skipped]
+    return "\n".join([*lines, "", *(f"{markdown(note)}  " for note in notes), "", f"Record: `{found.command}`.", ""])
 
 
 def shown(tables: list[Table], step: str, *places: str) -> str:

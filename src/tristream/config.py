@@ -20,6 +20,12 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class RecordedModel(BaseModel):
+    """Base of what is read again from files of other releases: what they wrote beside it is ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
 M = TypeVar("M", bound=StrictModel)
 
 

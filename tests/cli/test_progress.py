@@ -6,7 +6,6 @@ import io
 
 import pytest
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 
 from tristream.cli import progress
 
@@ -52,14 +51,23 @@ def test_what_a_resumed_run_has_already_says_nothing_of_the_time_left(
     ]
 
 
-def test_nor_does_it_in_the_bar(clock: Clock) -> None:
-    bars = Progress(
-        TimeRemainingColumn(),
-        console=Console(file=io.StringIO()),
-        auto_refresh=False,
-        get_time=clock,
-        speed_estimate_period=progress.SPEED_OVER_S,
-    )
+def test_each_phase_has_a_speed_of_its_own(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress_bar("ablating") as show:
+        for done, total, seconds in ((1, 2, 600), (2, 2, 600), (8, 400, 30), (16, 400, 30), (4, 400, 30), (8, 400, 30)):
+            clock.now += seconds
+            show(done, total)
+    assert capsys.readouterr().err.splitlines() == [
+        "ablating: 1/2",
+        "ablating: 2/2, 0.0 min left",
+        "ablating: 8/400",
+        "ablating: 16/400, 24.0 min left",
+        "ablating: 4/400",
+        "ablating: 8/400, 49.0 min left",
+    ]
+
+
+def test_so_it_is_in_the_bar_which_goes_on_to_count_the_time(clock: Clock) -> None:
+    bars = progress._bars(Console(file=io.StringIO()), auto_refresh=False, get_time=clock)
     show = progress._bar(bars, "attacking")
     clock.now += 60
     show(900, 1000, "pgd-8")
@@ -67,3 +75,4 @@ def test_nor_does_it_in_the_bar(clock: Clock) -> None:
         clock.now += 60
         show(done, 1000, "pgd-8")
     assert bars.tasks[0].time_remaining == pytest.approx(480)
+    assert bars.tasks[0].elapsed == 180

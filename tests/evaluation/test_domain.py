@@ -19,11 +19,12 @@ from tristream.cli.app import app
 from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
 from tristream.detectors.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from tristream.errors import ManifestError, UsageError
+from tristream.errors import ManifestError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.domain import DomainPictures, fit_on
 from tristream.metadata import ModelMetadata, sketch
+from tristream.metrics.domain import DomainModel
 from tristream.runtime.engines import load
 
 
@@ -110,19 +111,27 @@ def test_a_split_train_of_other_pictures_is_not_where_the_training_pictures_lie(
     loaded, data = load_checkpoint(source), tmp_path / "manifest.csv"
     pictures = manifest.split("train").with_file_columns(["sha256"]).table["sha256"]
 
-    def calibrated(trained_on: Iterable[str], out: str, split: str | None = None) -> ModelMetadata:
+    def calibrated(
+        trained_on: Iterable[str], out: str, split: str | None = None, domain: DomainModel | None = None
+    ) -> ModelMetadata:
         path = tmp_path / f"{out}.safetensors"
-        marked = loaded.metadata.model_copy(update={"training_sketch": sketch(trained_on)})
+        marked = loaded.metadata.model_copy(update={"training_sketch": sketch(trained_on), "domain": domain})
         save_checkpoint(path, loaded.detector, marked)
-        domain = DomainPictures(split)
-        return calibrate_checkpoint(path, data, "reserved", path.with_name(f"{out}-calibrated"), domain=domain)
+        output = path.with_name(f"{out}-calibrated")
+        return calibrate_checkpoint(path, data, "reserved", output, domain=DomainPictures(split))
 
-    assert calibrated(pictures[:1], "own").domain is not None
-    assert "stays as it is" not in caplog.text
+    own = calibrated(pictures[:1], "own").domain
+    assert own is not None
+    assert "fits none" not in caplog.text
     assert calibrated(["0" * 64], "other").domain is None
-    assert "none of the pictures that small was trained on is in the split 'train'; its domain model" in caplog.text
-    with pytest.raises(UsageError, match="is in the split 'train'; name the split that it was trained on"):
-        calibrated(["0" * 64], "named", "train")
+    assert "what small tells of its training pictures fits none of the split 'train'; it has no domain" in caplog.text
+    planted = own.model_copy(update={"source": "of an earlier day"})
+    assert calibrated(["0" * 64], "earlier", domain=planted).domain == planted
+    assert "its domain model stays as it is" in caplog.text
+    named = calibrated(["0" * 64], "named", "train", domain=planted).domain
+    assert named is not None
+    assert named != planted
+    assert "its domain model is fitted on them all the same" in caplog.text
 
 
 def test_a_detector_without_streams_has_none(manifest: Manifest, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.report.planted import plant_run
 from tristream.attacks.budget import Budget, attacks
 from tristream.attacks.run import attack
 from tristream.evaluation.checkpoint import PictureSet
+from tristream.evaluation.figures import Figure
 from tristream.evaluation.run_folder import find_runs
 from tristream.evaluation.text import figure_text
 from tristream.report.report import FORMATS, Report, make_report
@@ -96,6 +98,8 @@ def test_success_stands_detector_beside_detector_each_with_its_own_n(folder: Pat
     )
     assert lines[ours, "accuse a real"][0].words == "", "with another budget"
     assert lines[theirs, "accuse a real"][1].words == ""
+    mean = replace(table.rows[0].cells[0], figure=Figure(value=0.5), std=0.1, seeds=3)
+    assert mean.text == "0.500 ± 0.100", "of several seeds, each with an n of its own"
     (plain,) = (t for t in report_of(folder).tables if t.name.startswith("attacks-"))
     assert plain.title == "Attacks on the pixels", "of one detector there is nothing to set beside"
 

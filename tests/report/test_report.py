@@ -153,6 +153,16 @@ def test_two_precisions_of_one_checkpoint_are_two_rows_where_they_score_the_same
     assert [entry.name for entry in pictures.entries] == ["ours"], "other conditions in another precision are one row"
 
 
+def test_scores_of_the_same_name_are_not_taken_for_another_precision(tmp_path: Path) -> None:
+    for number, name in enumerate(("run", "scores")):
+        plant_run(tmp_path / "runs" / name, "ours", seed=number)
+    record = tmp_path / "runs/scores/record.json"
+    record.write_text(record.read_text().replace('"precision": "32", ', ""))
+    (pictures,) = arrange(runs := find_runs([tmp_path / "runs"]))
+    assert runs[1].record.precision is None
+    assert [entry.name for entry in pictures.entries] == [f"ours ({run.checkpoint})" for run in runs]
+
+
 def test_robustness_goes_by_severity_and_starts_from_the_pictures_as_delivered(tmp_path: Path) -> None:
     summary = plant_run(tmp_path / "runs/ours", conditions=PERTURBED)
     lines = table_of(report_of(tmp_path), "robustness")

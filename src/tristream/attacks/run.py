@@ -31,7 +31,6 @@ from tristream.typing import Float32, ProgressInWords
 
 log = logging.getLogger(__name__)
 
-"""Called with what is done and what there is to do, in scorings of a picture, and what goes on."""
 CHECKS = "checks.json"
 LIBRARY = "adversarial-robustness-toolbox"
 
@@ -51,8 +50,9 @@ def attack(
     """Craft, then score: `out` holds the record of an evaluation, and checks.json.
 
     Each attack takes a balanced part of `pictures`. seed: of the random starts and of the bootstrap; batch_size: of
-    pictures that are crafted together, by default 8, on a GPU 32. Raises UsageError for an exported file, for a
-    detector without a stored threshold or without gradients, and for a picture that stands twice; else as `evaluate`.
+    pictures that are crafted together, by default 8, on a GPU 32. Progress is in scorings of a picture. Raises
+    UsageError for an exported file, for a detector without a stored threshold or without gradients, and for a picture
+    that stands twice; else as `evaluate`.
     """
     session, metadata = opened.detector.session, opened.detector.metadata
     if not isinstance(session, TorchSession):

@@ -30,7 +30,9 @@ def calibrate(
     ] = True,
     domain_split: Annotated[
         str | None,
-        typer.Option("--domain-split", help="Pictures that it was trained on.", show_default="train, if there is one"),
+        typer.Option(
+            "--domain-split", help="Pictures that it was trained on.", show_default="train, if it was trained on them"
+        ),
     ] = None,
     domain_pictures: Annotated[
         int, typer.Option("--domain-pictures", min=1, help="How many of them are looked at, drawn at random.")

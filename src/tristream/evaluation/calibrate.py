@@ -42,10 +42,10 @@ def calibrate_checkpoint(
 
     condition: "alike" by default, so that thresholds rest on pictures and not on the sizes and formats in which this
     split happened to be delivered. What the split shares with others is said in `Calibration.source`. domain: pictures
-    for the domain model of a detector with streams; where the manifest has no picture that it was trained on, it keeps
-    the one that it has; None drops it. Returns what was stored. Raises UsageError when `output` is the input, the
-    detector was trained on pictures of `split`, or it was not trained on those of a split that `domain` names,
-    ManifestError when a picture cannot be read: thresholds rest on a whole split.
+    for the domain model of a detector with streams; where none is named and none of its training
+    pictures is known in TRAINED_ON, it keeps the one that it has; None drops it. Returns what was stored. Raises
+    UsageError when `output` is the input or the detector was trained on pictures of `split`, ManifestError when a
+    picture cannot be read: thresholds rest on a whole split.
     """
     if output.resolve() == checkpoint.resolve():
         raise UsageError(f"{output}: is the checkpoint to calibrate; write the calibrated one elsewhere")
@@ -99,8 +99,7 @@ def calibrate_checkpoint(
 
 
 def _trained_on(domain: DomainPictures, manifest: Manifest, metadata: ModelMetadata, data: Path) -> Manifest | None:
-    """The sample of the training pictures, if the manifest has them. Raises UsageError where those of a split that was
-    named are others."""
+    """The sample of the training pictures: of the split that is named, or of TRAINED_ON where the sketch knows any."""
     drawn = domain.drawn(manifest)
     if drawn is None or not metadata.training_sketch:
         return drawn
@@ -108,10 +107,12 @@ def _trained_on(domain: DomainPictures, manifest: Manifest, metadata: ModelMetad
     pictures = manifest.split(name).with_file_columns(["sha256"])
     if metadata.count_trained_on(pictures.table["sha256"]):
         return drawn
-    others = f"{data}: none of the pictures that {metadata.name} was trained on is in the split '{name}'"
+    found = f"{data}: what {metadata.name} tells of its training pictures fits none of the split '{name}'"
     if domain.split is not None:
-        raise UsageError(f"{others}; name the split that it was trained on, or ask for no domain model")
-    log.warning("%s; its domain model stays as it is", others)
+        log.warning("%s; its domain model is fitted on them all the same, as the split was named", found)
+        return drawn
+    kept = "it has no domain model" if metadata.domain is None else "its domain model stays as it is"
+    log.warning("%s; %s. If it was trained on them, say so: --domain-split %s", found, kept, name)
     return None
 
 

@@ -9,8 +9,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from tristream.config import RecordedModel
 from tristream.data.manifest import Manifest
 from tristream.errors import ImageError, UsageError
 from tristream.images import perturb
@@ -49,10 +50,8 @@ def contexts_of(manifest: Manifest, seed: int = 0) -> list[PictureContext]:
     return [PictureContext(str(i), int(label), seed, reals) for i, label in zip(ids, table["label"], strict=True)]
 
 
-class ConditionRecord(BaseModel):
+class ConditionRecord(RecordedModel):
     """A condition as record.json has it; records of older releases hold the description alone."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     description: str = ""
     family: str = ""

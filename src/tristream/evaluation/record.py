@@ -6,19 +6,18 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError, field_validator
 
 from tristream.atomic import write_text
+from tristream.config import RecordedModel
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import VIEWS, ConditionRecord
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class Recorded(BaseModel):
-    """A record or a part of one. What is None is not written; what another release wrote beside it is ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
+class Recorded(RecordedModel):
+    """A record or a part of one; its fields that are None are not written."""
 
     def to_json(self) -> str:
         """As it lies in a file."""
@@ -94,7 +93,7 @@ class ScorerRecord(Recorded):
 
 
 class Identity(PicturesRecord, ScorerRecord):
-    """Who scores which pictures: all that is known before a manifest is read."""
+    """Who scores which pictures: all that is known before anything is scored."""
 
     tristream: str | None = None
     """The release that joined somebody's scores; an `environment` has it among its packages."""

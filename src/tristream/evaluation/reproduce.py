@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +19,7 @@ from tristream.evaluation.record import RunRecord
 from tristream.evaluation.run_folder import read_run
 from tristream.evaluation.summary import Summary
 from tristream.metrics.answers import answers
-from tristream.typing import Progress
+from tristream.typing import Int64, Progress
 
 TOLERANCE = {"32": 1e-3, "bf16": 0.25}
 """Largest change of a logit that counts as reproduced, by precision: float32 sums in another order move logits of a few
@@ -177,7 +176,7 @@ def _compared(then: Pictures, now: Pictures, stored: Stored, figures: dict[str, 
     )
 
 
-def _called(pictures: Pictures, stored: Stored) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+def _called(pictures: Pictures, stored: Stored) -> Int64 | None:
     if stored.verdicts is None:
         return None
     is_measured = not np.isnan(pictures.distance_N).any()  # not where streams were masked

@@ -30,8 +30,6 @@ from tristream.metadata import EXPORT_KEY, METADATA_KEY, ExportRecord
 from tristream.runtime.onnx_file import read_properties
 from tristream.typing import Float32
 
-Progress = Callable[[int], None]
-
 OPERATORS = ("Conv", "Gemm", "MatMul")
 BLOCKS = "/blocks/"
 """Part of the names of a transformer's blocks. Their activations have outliers that eight bits cannot hold."""
@@ -50,7 +48,7 @@ CENTRED_ON = 100
 class _Crops(CalibrationDataReader):  # type: ignore[misc]
     """Feeds crops to the quantiser one at a time, and counts them."""
 
-    def __init__(self, crops: Iterable[Float32], progress: Progress | None) -> None:
+    def __init__(self, crops: Iterable[Float32], progress: Callable[[int], None] | None) -> None:
         self._crops: Iterator[Float32] = iter(crops)
         self._progress = progress
         self.count = 0
@@ -69,7 +67,9 @@ class _Crops(CalibrationDataReader):  # type: ignore[misc]
         return {INPUT: crop[None]}
 
 
-def quantise(fp32: Path, out: Path, crops: Iterable[Float32], words: str, progress: Progress | None = None) -> None:
+def quantise(
+    fp32: Path, out: Path, crops: Iterable[Float32], words: str, progress: Callable[[int], None] | None = None
+) -> None:
     """Write the int8 version of a file that `export_onnx` wrote.
 
     crops: f32[3, H, W] in [0, 1], preprocessed as for scoring, a few hundred of the pictures that training saw;

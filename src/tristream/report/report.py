@@ -98,6 +98,7 @@ def _check_baseline(baseline: str, sets: Sequence[ResultSet]) -> None:
 def _section(pictures: ResultSet, base: Entry | None) -> Section:
     views = pictures.family("view")
     masked, retrained = masked_table(pictures), retrained_table(pictures)
+    success = success_table(pictures)
     tables = [
         overall_table(pictures),
         *(generator_table(pictures, view) for view in views),
@@ -110,7 +111,7 @@ def _section(pictures: ResultSet, base: Entry | None) -> Section:
         retrained,
         retrained_shares_table(pictures),
         attack_table(pictures),
-        *([success_table(pictures)] if len(pictures.entries) > 1 else []),
+        *([success] if len(success.columns) > 1 else []),
         *([difference_table(pictures, base)] if base else []),
     ]
     ablations = (

@@ -100,7 +100,9 @@ def _entries(runs: list[Run]) -> tuple[Entry, ...]:
     apart = _apart(runs)
     for run in runs:
         name = run.record.checkpoint.name
-        by_checkpoint = named.setdefault(f"{name}, precision {run.record.precision}" if name in apart else name, {})
+        by_checkpoint = named.setdefault(
+            f"{name}, precision {run.record.precision}" if name in apart and run.record.precision else name, {}
+        )
         by_checkpoint.setdefault(run.record.checkpoint.sha256, []).append(run)
     entries = []
     for name, by_checkpoint in named.items():
@@ -118,8 +120,10 @@ def _entries(runs: list[Run]) -> tuple[Entry, ...]:
 
 def _apart(runs: list[Run]) -> set[str]:
     """The detectors that were scored under one condition in several precisions: a row for each."""
-    precisions: dict[tuple[str, str], set[str | None]] = {}
+    precisions: dict[tuple[str, str], set[str]] = {}
     for run in runs:
+        if (precision := run.record.precision) is None:
+            continue
         for condition in run.summary.conditions:
-            precisions.setdefault((run.record.checkpoint.name, condition), set()).add(run.record.precision)
+            precisions.setdefault((run.record.checkpoint.name, condition), set()).add(precision)
     return {name for (name, _), found in precisions.items() if len(found) > 1}

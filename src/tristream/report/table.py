@@ -46,11 +46,13 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """`0.912 [0.881, 0.940]`, `0.912 ± 0.004`, with ` of 36` where it shows its n, or a dash."""
+        """`0.912 [0.881, 0.940]`, with ` of 36` where it shows its n; over seeds `0.912 ± 0.004`; or a dash."""
         if self.figure.value is None:
             return figure_text(self.figure)
-        words = figure_text(self.figure) if self.std is None else f"{self.figure.value:.3f} ± {self.std:.3f}"
-        return f"{words} of {(self.n_real or 0) + (self.n_fake or 0)}" if self.shows_n else words
+        if self.std is not None:
+            return f"{self.figure.value:.3f} ± {self.std:.3f}"
+        n = f" of {(self.n_real or 0) + (self.n_fake or 0)}" if self.shows_n else ""
+        return figure_text(self.figure) + n
 
 
 @dataclass(frozen=True)
