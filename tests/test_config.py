@@ -32,6 +32,19 @@ def write(tmp_path: Path):
     return to_file
 
 
+def test_a_key_that_stands_twice_and_a_truth_for_a_number_are_refused(write):
+    with pytest.raises(ConfigError, match="epochs: stands twice"):
+        load_config(Run, write("epochs: 1\noptimiser: {learning_rate: 1e-3}\nepochs: 2\n"))
+    with pytest.raises(ConfigError, match="learning_rate: stands twice"):
+        load_config(Run, write("optimiser: {learning_rate: 1e-3, learning_rate: 1e-4}\n"))
+    with pytest.raises(ConfigError, match="epochs: expected a number, got true"):
+        load_config(Run, write("epochs: true\n"))
+    with pytest.raises(ConfigError, match="learning_rate: expected a number, got false"):
+        load_config(Run, write("optimiser: {learning_rate: no}\n"))
+    merged = "a: &a {learning_rate: 1e-4}\noptimiser: {<<: *a, learning_rate: 1e-2}\n"
+    assert parse_yaml(merged)["optimiser"] == {"learning_rate": 1e-2}
+
+
 @pytest.mark.parametrize("text", ["3e-4", "3.0e-4", "3E-4", "+3e-4", "0.3e-3", ".3e-3", "3.e-4"])
 def test_scientific_notation_is_a_float(text: str):
     value = parse_yaml(f"learning_rate: {text}")["learning_rate"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tristream.errors import ConfigError
 
@@ -18,6 +18,15 @@ class StrictModel(BaseModel):
     """Base of every configuration and record: unknown keys are refused, values do not change after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for name, field in cls.model_fields.items():
+                if isinstance(values.get(name), bool) and field.annotation in (int, float):
+                    raise ValueError(f"{name}: expected a number, got {str(values[name]).lower()}")
+        return values
 
 
 class RecordedModel(BaseModel):
@@ -30,7 +39,14 @@ M = TypeVar("M", bound=StrictModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads `3e-4` as a string; this loader reads it as the number it is."""
+    """YAML 1.1 reads `3e-4` as a string; this loader reads the number, and refuses a key that is there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            words = f"{', '.join(twice)}: stands twice"
+            raise yaml.constructor.ConstructorError(problem=words, problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {key: list(rules) for key, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()}

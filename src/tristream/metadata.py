@@ -26,8 +26,11 @@ EXPORT_KEY = "tristream.export"
 """Under which an ONNX file holds its ExportRecord as JSON."""
 
 SKETCH = 256
-"""Of training pictures whose digests travel with the weights."""
+"""Of pictures whose digests travel with the weights, for each use."""
 _SKETCH_DIGITS = 16
+
+Use = Literal["trained", "chosen", "calibrated"]
+"""What was done with pictures before: weights learnt from them, or the checkpoint, or its thresholds, were chosen."""
 
 M = TypeVar("M", bound=StrictModel)
 
@@ -53,19 +56,29 @@ class ModelMetadata(StrictModel):
     training_data_sha256: str = ""
     """Digest of the manifest's rows that were trained on."""
     training_sketch: tuple[str, ...] = ()
-    """Of these pictures, as `sketch` makes it; empty where it was not recorded."""
+    """Of these pictures and of those that the weights it started from were trained on, as `sketch` makes it; empty, as
+    the next two, where it was not recorded."""
+    selection_sketch: tuple[str, ...] = ()
+    """Of the pictures on which the checkpoint was chosen."""
+    calibration_sketch: tuple[str, ...] = ()
+    """Of the pictures from which probability and thresholds were fitted."""
     licence: str = ""
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     tristream_version: str = __version__
     notes: str = ""
 
-    def count_trained_on(self, sha256: Iterable[str]) -> int:
-        """How many of these pictures the sketch knows as training pictures: none of others, and not all of them.
+    def known(self, sha256: Iterable[str]) -> dict[Use, int]:
+        """How many of these pictures the sketches know, by what was done with them; uses of which they know none left
+        out.
 
-        Digests are as good as random, so the sketch holds the same share of any part of the training pictures: of n in
-        all, it knows SKETCH / n of those that are shared.
+        Digests are as good as random, so a sketch holds the same share of any part of its pictures: of n in all, it
+        knows SKETCH / n of those that are shared; none of others, and not all of them.
         """
-        return len(set(self.training_sketch) & {digest[:_SKETCH_DIGITS] for digest in sha256})
+        asked = {digest[:_SKETCH_DIGITS] for digest in sha256}
+        sketches: dict[Use, tuple[str, ...]] = {
+            "trained": self.training_sketch, "chosen": self.selection_sketch, "calibrated": self.calibration_sketch
+        }  # fmt: skip
+        return {use: count for use, known in sketches.items() if (count := len(asked.intersection(known)))}
 
 
 class ExportRecord(StrictModel):
@@ -82,9 +95,10 @@ class ExportRecord(StrictModel):
 
 
 def sketch(sha256: Iterable[str]) -> tuple[str, ...]:
-    """What travels of the pictures that were trained on: their SKETCH smallest digests, shortened.
+    """What travels of the pictures that something was done with: their SKETCH smallest digests, shortened.
 
-    A bottom-k sketch (Broder, On the resemblance and containment of documents, 1997).
+    With other sketches among the digests, it is that of all their pictures together. A bottom-k sketch (Broder, On the
+    resemblance and containment of documents, 1997).
     """
     return tuple(sorted({digest[:_SKETCH_DIGITS] for digest in sha256})[:SKETCH])
 

@@ -34,6 +34,26 @@ def test_folder_below_the_label_is_the_generator_or_source(paint: Any, tmp_path:
     assert found.layouts == {"{real,fake}/<source>": 1, "{real,fake}/<source>/…/…": 1}
 
 
+def test_what_lies_in_a_folder_below_the_source_is_a_group(paint: Any, tmp_path: Path) -> None:
+    for name in (
+        "fake/sora/clip0/0.png",
+        "fake/sora/clip0/1.png",
+        "fake/sora/clip1/0.png",
+        "fake/flux/a.png",
+        "real/b.png",
+    ):
+        paint(name)
+    table = recognise(tmp_path).manifest.table.set_index("path")
+    own = table.loc[["fake/flux/a.png", "real/b.png"]]
+    assert (own["group"] == own["sha256"]).all()
+    assert table["group"].str.startswith("fake/").groupby(level=0).first().to_dict() == {
+        name: name.startswith("fake/sora") for name in table.index
+    }
+    assert (
+        table.loc["fake/sora/clip0/0.png", "group"] == table.loc["fake/sora/clip0/1.png", "group"] == "fake/sora/clip0"
+    )
+
+
 def test_forensynths_with_and_without_classes(paint: Any, tmp_path: Path) -> None:
     for folder in ("progan/car/0_real", "progan/train/0_real", "progan/car/1_fake", "biggan/1_fake"):
         paint(f"{folder}/a.png")

@@ -135,6 +135,11 @@ def test_each_branch_alone_and_the_pair_can_be_built() -> None:
     assert alone.feature_sizes == {"fad": 2048}
     assert alone.deviations[0].startswith("FAD alone")
     assert not len(alone.mix)
+    bands = "FAD's bands end at 0.354 and 0.5 of i/H + j/W, as the code in circulation has it; the paper: 1/16, 1/8"
+    assert alone.deviations[-1] == bands
+    assert not any("bands" in line for line in small_detector("f3net", band_edges=[1 / 16, 1 / 8]).deviations)
+    other = small_detector("f3net", band_edges=[0.5, 1.0]).deviations[-1]
+    assert other == "FAD's bands end at 0.5 and 1 of i/H + j/W; the paper: 1/16, 1/8"
     assert "lfs" in small_detector("f3net", branches=["lfs"])(torch.rand(1, 3, 64, 64)).features
     assert build_detector("f3net", {"weights": "none"}).classifier.in_features == 4096
 

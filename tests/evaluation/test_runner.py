@@ -20,9 +20,11 @@ from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.calibrate import calibrate_checkpoint
 from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
 from tristream.evaluation.conditions import ALIKE_SHORT_SIDE, CONDITIONS, PictureContext
+from tristream.evaluation.run_folder import find_runs, read_run
 from tristream.evaluation.runner import Fitted, evaluate, score_manifest
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import SKETCH, ModelMetadata, sketch
+from tristream.report.report import make_report
 
 SMALL_CROPS = Preprocessing(short_side=64, crop=64)
 ANY = PictureContext("", 0)
@@ -207,20 +209,38 @@ def test_pictures_that_were_trained_on_are_known_even_among_others(
         tmp_path / "trained.safetensors", PictureSet(tmp_path / "manifest.csv", "reserved"), tmp_path / "seen"
     )
     assert "small was trained on at least 2 of these pictures" in caplog.text
+    assert read_run(tmp_path / "seen").record.known == {"trained": 2}
     caplog.clear()
     evaluate_checkpoint(
         tmp_path / "trained.safetensors", PictureSet(tmp_path / "manifest.csv", "test"), tmp_path / "other"
     )
-    assert "was trained on" not in caplog.text
+    assert "of these pictures" not in caplog.text
+    assert read_run(tmp_path / "other").record.known is None
+
+
+def test_thresholds_and_figures_of_the_same_pictures_are_told(
+    manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = leaning_right(checkpoint(tmp_path / "small.safetensors"), manifest.split("reserved"))
+    out, data = tmp_path / "out.safetensors", tmp_path / "manifest.csv"
+    calibrate_checkpoint(source, data, "reserved", out)
+    evaluate_checkpoint(out, PictureSet(data, "reserved"), tmp_path / "same")
+    assert "has its thresholds from at least 24 of these pictures" in caplog.text
+    report = make_report(find_runs([tmp_path / "same"]))
+    notes = [note for table in report.tables if table.name.startswith(("overall", "gap")) for note in table.notes]
+    told = "small: has its thresholds from at least 24 of these pictures."
+    assert notes.count(told) == 2, "below every table with a figure of them"
 
 
 def test_the_sketch_finds_its_share_of_an_overlap() -> None:
     digests = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(4000)]
     metadata = ModelMetadata(name="", detector="", config={}, training_sketch=sketch(digests[:3000]))
     assert len(metadata.training_sketch) == SKETCH
-    assert metadata.count_trained_on(digests[:3000]) == SKETCH
-    assert metadata.count_trained_on(digests[3000:]) == 0
-    assert 10 <= metadata.count_trained_on(digests[2700:]) <= 45, "300 of 3,000 shared: 25.6 of 256 are expected"
+    assert metadata.known(digests[:3000]) == {"trained": SKETCH}
+    assert metadata.known(digests[3000:]) == {}
+    assert 10 <= metadata.known(digests[2700:])["trained"] <= 45, "300 of 3,000 shared: 25.6 of 256 are expected"
+    together = sketch([*digests[:10], *sketch(digests[10:3000])])
+    assert together == metadata.training_sketch, "of a sketch and more pictures: as if all had been seen"
 
 
 def leaning_right(path: Path, manifest: Manifest) -> Path:

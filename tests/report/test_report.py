@@ -18,8 +18,8 @@ import pytest
 from tests.report.planted import MASKED, PERTURBED, plant_run, planted_predictions
 from tristream.errors import UsageError
 from tristream.evaluation import suites
-from tristream.evaluation.comparison import compare, resamples_for
-from tristream.evaluation.run_folder import find_runs
+from tristream.evaluation.comparison import compare, compare_runs, resamples_for
+from tristream.evaluation.run_folder import find_runs, finish
 from tristream.evaluation.summary import Summary
 from tristream.evaluation.text import figure_text
 from tristream.report.contents import MEASURES
@@ -151,6 +151,21 @@ def test_two_precisions_of_one_checkpoint_are_two_rows_where_they_score_the_same
         assert sorted((entry.name, len(entry.runs)) for entry in pictures.entries) == expected
     (pictures,) = arrange(find_runs([tmp_path / "runs/a", tmp_path / "runs/c"]))
     assert [entry.name for entry in pictures.entries] == ["ours"], "other conditions in another precision are one row"
+
+
+def test_conditions_of_one_name_that_were_made_otherwise_are_told_and_not_paired(tmp_path: Path) -> None:
+    for number, (name, words) in enumerate((("a", "old draw"), ("b", "new draw"), ("c", "new draw"))):
+        plant_run(tmp_path / "runs" / name, name, seed=number, conditions={"alike": {"description": words}})
+    report = make_report(find_runs([tmp_path / "runs"]), baseline="a")
+    told = "everything alike is not the same for all. a: old draw; b, c: new draw."
+    assert all(told in table.notes for table in report.tables if table.name.startswith(("overall", "generators")))
+    (differences,) = (table for table in report.tables if table.name.startswith("differences"))
+    reasons = {cell.figure.reason for row in differences.rows for cell in row.cells if cell}
+    assert "everything alike was not made the same way for both" in reasons
+    folders = [tmp_path / "runs" / name for name in "abc"]
+    with pytest.raises(UsageError, match="no condition in common"):
+        compare_runs(folders)
+    assert compare_runs(folders[1:]).differences
 
 
 def test_scores_of_the_same_name_are_not_taken_for_another_precision(tmp_path: Path) -> None:
@@ -319,6 +334,16 @@ def test_a_suite_has_a_line_for_every_set_and_says_how_to_obtain_those_that_are_
     (table,) = (table for table in report.tables if table.name.startswith("suite"))
     assert [run.folder.name for run in table.runs] == ["so-fake"]
     shutil.copytree(tmp_path / "runs", tmp_path / "more")
+    typed = json.loads((tmp_path / "runs/suite.json").read_text())
+    typed["cells"][0]["run"] = "nowhere"
+    (tmp_path / "typed").mkdir()
+    (tmp_path / "typed/suite.json").write_text(json.dumps(typed))
+    alone = make_report(find_runs([tmp_path / "runs"]), find_suites([tmp_path / "typed"]))
+    (table,) = (table for table in alone.tables if table.name.startswith("suite"))
+    cells = [cell for row in table.rows for cell in row.cells if cell]
+    assert {cell.text for cell in cells} == {"—"}, "no figure without its run"
+    assert "its run nowhere is not there" in {cell.figure.reason for cell in cells}
+    (tmp_path / "typed/suite.json").unlink()
     both = make_report(find_runs([tmp_path]), find_suites([tmp_path]))
     names = [table.name for table in both.tables if table.name.startswith("suite")]
     assert len(set(names)) == len(names) == 2
@@ -336,7 +361,14 @@ def test_folders_are_searched_and_what_is_no_run_is_refused(tmp_path: Path, ours
     (tmp_path / "runs/ours/DONE").unlink()
     with pytest.raises(UsageError, match="not finished, DONE missing"):
         find_runs([tmp_path / "runs"])
-    (tmp_path / "runs/ours/DONE").touch()
+    finish(tmp_path / "runs/ours")
+    find_runs([tmp_path / "runs"])
+    metrics = tmp_path / "runs/ours/metrics.json"
+    plain = metrics.read_text(encoding="utf-8")
+    metrics.write_text(plain.replace("0.", "0.9", 1), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"metrics.json: is not what the run wrote; remove DONE"):
+        find_runs([tmp_path / "runs"])
+    metrics.write_text(plain, encoding="utf-8")
     (tmp_path / "runs/ours/record.json").write_text('{"command": ""}')
     with pytest.raises(UsageError, match="not a record of this release; checkpoint: Field required"):
         find_runs([tmp_path / "runs"])

@@ -172,6 +172,13 @@ def test_a_config_that_cannot_run_is_refused_in_words(pictures: Path, tmp_path: 
         tiny(pictures, accumulation=3)
     with pytest.raises(ValidationError, match="no loss term"):
         tiny(pictures, objectives={"classification": 0})
+    with pytest.raises(ValidationError, match="teacher: no loss term looks at it"):
+        tiny(pictures, teacher={"weights": "none"})
+    with pytest.raises(ValidationError, match="weight: expected a number, got true"):
+        tiny(pictures, objectives={"classification": True})
+    probe = {"name": "univfd", "backbone": "vit_tiny_patch16_224", "weights": "none", "embedding": 8}
+    with pytest.raises(ConfigError, match="stream_dropout: univfd has no two streams"):
+        train(tiny(pictures, detector=probe, stream_dropout=0.1), tmp_path / "c")
     assert not (tmp_path / "a").exists(), "a run that never began leaves no folder in the way"
 
 
@@ -184,6 +191,10 @@ def test_groups_in_both_splits_and_unknown_conditions_are_refused_before_anythin
     straddling.loc[[first, last], "group"] = "one video"
     straddling.to_csv(pictures / "straddling.csv", index=False)
     with pytest.raises(ManifestError, match="1 groups straddle splits"):
+        train(tiny(pictures, data=str(pictures / "straddling.csv")), tmp_path / "run")
+    straddling.loc[last, "split"] = "test"
+    straddling.to_csv(pictures / "straddling.csv", index=False)
+    with pytest.raises(ManifestError, match="one video: test, train"):  # of a split that this run does not read
         train(tiny(pictures, data=str(pictures / "straddling.csv")), tmp_path / "run")
     with pytest.raises(ConfigError, match="rain"):
         train(tiny(pictures, selection={"condition": "rain"}), tmp_path / "run")
@@ -205,7 +216,7 @@ def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_pat
     metadata = read_metadata(best)
     assert metadata.preprocessing.crop == 32
     assert len(metadata.training_data_sha256) == 64
-    assert metadata.training_sketch
+    assert (len(metadata.training_sketch), len(metadata.selection_sketch)) == (24, 12)
     assert load_checkpoint(best).detector.stream_names == ("frequency", "semantic")
 
 
@@ -214,6 +225,12 @@ def test_fine_tuning_starts_from_the_checkpoint(pictures: Path, tmp_path: Path) 
     tuned = train(tiny(pictures, epochs=1, init_from=str(first), optim={"learning_rate": 1e-9}), tmp_path / "tuned")
     before, after = read_safetensors(first), read_safetensors(tuned)
     torch.testing.assert_close(after["fusion.merge.weight"], before["fusion.merge.weight"], atol=1e-5, rtol=0)
+    loaded = load_checkpoint(first)
+    far_away = loaded.metadata.model_copy(update={"training_sketch": ("0" * 16,)})
+    save_checkpoint(tmp_path / "far-away.safetensors", loaded.detector, far_away)
+    grandchild = train(tiny(pictures, epochs=1, init_from=str(tmp_path / "far-away.safetensors")), tmp_path / "second")
+    known = read_metadata(grandchild).training_sketch
+    assert known == ("0" * 16, *read_metadata(tuned).training_sketch), "of its own pictures and of its parent's"
     assert read_metadata(tuned).preprocessing == read_metadata(first).preprocessing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -88,14 +88,25 @@ def check_splits(manifest: Manifest) -> None:
     Rows without a split are left out. Reads the files whose sha256 is missing.
     """
     table = manifest.with_file_columns(["sha256"]).table
-    for column, what, advice in (
-        ("group", "groups straddle splits", "a group goes into one split as a whole"),
-        ("sha256", "pictures lie in several splits, byte for byte", "put their copies into one group, or remove them"),
-    ):
-        if wrong := straddling(table, column):
-            lines = [f"  {name}: {', '.join(names)}" for name, names in islice(wrong.items(), 10)]
-            rest = [f"  and {len(wrong) - 10} more"] if len(wrong) > 10 else []
-            raise ManifestError("\n".join([f"{len(wrong)} {what}; {advice}:", *lines, *rest]))
+    _refuse(straddling(table), *_OF_GROUPS)
+    advice = "put their copies into one group, or remove them"
+    _refuse(straddling(table, "sha256"), "pictures lie in several splits, byte for byte", advice)
+
+
+def check_groups(manifest: Manifest, splits: Collection[str]) -> None:
+    """Raise ManifestError when a group of one of these splits lies in any other split, too. Reads no file."""
+    found = straddling(manifest.table).items()
+    _refuse({name: where for name, where in found if not set(where).isdisjoint(splits)}, *_OF_GROUPS)
+
+
+_OF_GROUPS = ("groups straddle splits", "a group goes into one split as a whole")
+
+
+def _refuse(wrong: Mapping[str, tuple[str, ...]], what: str, advice: str) -> None:
+    if wrong:
+        lines = [f"  {name}: {', '.join(names)}" for name, names in islice(wrong.items(), 10)]
+        rest = [f"  and {len(wrong) - 10} more"] if len(wrong) > 10 else []
+        raise ManifestError("\n".join([f"{len(wrong)} {what}; {advice}:", *lines, *rest]))
 
 
 def straddling(table: pd.DataFrame, column: str = "group") -> dict[str, tuple[str, ...]]:

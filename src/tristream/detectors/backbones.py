@@ -31,7 +31,12 @@ def create_backbone(
     reduction: what to keep of a vision transformer; the file then holds the reduced model (tools/reduce_rank.py).
     Raises ConfigError for a name that timm does not know, CheckpointError for weights that do not fit.
     """
-    settings_of(name)
+    settings = settings_of(name)
+    if weights == "hub" and not settings.hf_hub_id and not settings.file:
+        raise ConfigError(
+            f"timm has the weights of {name} as a pickle only, which can run code when opened; make a safetensors file "
+            f"of it (tools/convert_pickled.py {name} FILE) and name that, or start without (none)"
+        )
     if weights == "hub" and reduction is not None and reduction.is_thin:
         raise ConfigError(f"{name}: the hub has no weights of a reduced rank; make them with tools/reduce_rank.py")
     options: dict[str, Any] = {"num_classes": features}

@@ -26,7 +26,8 @@ class CNNDetect(PooledDetector):
     """ResNet-50, pooled to 2048 features, one logit."""
 
     config_class = CNNDetectConfig
-    deviations = (
+    paper_network = ("resnet50", "ResNet-50")
+    deviations: tuple[str, ...] = (
         "shorter side resized in testing, too, where the paper crops without resizing",
         "AdamW, warm-up and cosine decay, averaged weights; the paper: Adam, rate divided by 10 on a plateau",
         "each class has half of the weight in the loss; the paper: plain cross-entropy",

@@ -36,6 +36,11 @@ MIXED = {"block7": 728, "block12": 1024}
 """After which blocks of Xception the branches are mixed, and their channels there."""
 
 
+PAPER_BANDS = (1 / 16, 1 / 8)
+USUAL_BANDS = (math.sqrt(2 / 16), math.sqrt(2 / 8))
+"""Those shares of the coefficients, as the code in circulation has it."""
+
+
 class F3NetConfig(DetectorConfig):
     """Which branches, and the weights of their Xceptions: hub, none, or a safetensors file with timm's names."""
 
@@ -44,7 +49,7 @@ class F3NetConfig(DetectorConfig):
     """Both are the method; FAD alone is what DeepfakeBench calls F3Net."""
     image_size: int = Field(299, ge=32)
     """Side in px of the grid on which the learnable filters of FAD are stored."""
-    band_edges: tuple[float, float] = (math.sqrt(2 / 16), math.sqrt(2 / 8))
+    band_edges: tuple[float, float] = USUAL_BANDS
     """Upper edges of FAD's low and middle band in units of i/H + j/W, which runs from 0 to 2."""
     dropout: float = Field(0.2, ge=0, lt=1)
 
@@ -59,7 +64,7 @@ class F3Net(Detector):
         "the LFS stem pads by 1 px, so that both branches agree in size at any picture size",
         "learnable filters start at 0, and a MixBlock's gate scales what its norm returns: both start as the identity",
         "one logit in place of a softmax over two; AdamW, warm-up and cosine decay, averaged weights",
-        "band edges by i/H + j/W up to sqrt(2/16), sqrt(2/8), as the code in circulation has it; the paper: 1/16, 1/8",
+        "each class has half of the weight in the loss; the paper: plain cross-entropy",
         "LFS takes the logarithm of a band's sum; another reading: the mean of the logarithms",
         "a MixBlock's attention is over rows, a matrix product per channel",
     )
@@ -80,6 +85,11 @@ class F3Net(Detector):
         if len(self.branches) == 2:
             self.mix = nn.ModuleDict({block: MixBlock(channels) for block, channels in MIXED.items()})
         self.initialisation = config.initialisation or initialisation_of(BACKBONE, config.weights)
+        if config.band_edges != PAPER_BANDS:
+            low, middle = (f"{edge:.3g}" for edge in config.band_edges)
+            usual = ", as the code in circulation has it" if config.band_edges == USUAL_BANDS else ""
+            bands = f"FAD's bands end at {low} and {middle} of i/H + j/W{usual}; the paper: 1/16, 1/8"
+            self.deviations = (*self.deviations, bands)
         if len(self.branches) == 1:
             self.deviations = (f"{self.branches[0].upper()} alone, without MixBlocks", *self.deviations)
         self.feature_sizes = {name: output_features(self.trunks[name]) for name in self.branches}

@@ -23,11 +23,16 @@ class PooledDetector(Detector):
     """Normalise as the backbone was trained, pool, one logit. Takes any H x W that the backbone takes."""
 
     config_class: ClassVar[type[PooledConfig]]
+    paper_network: ClassVar[tuple[str, str]]
+    """Of the paper whose name the detector carries: timm's name of the architecture, and the paper's."""
 
     def __init__(self, config: PooledConfig, *, load_weights: bool = True) -> None:
         super().__init__()
         self.backbone = create_backbone(config.backbone, config.weights if load_weights else "none")
         self.normalise = normalisation_of(self.backbone)
+        architecture, words = self.paper_network
+        if config.backbone.partition(".")[0] != architecture:
+            self.deviations = (f"the network is {config.backbone}; the paper's is {words}", *self.deviations)
         self.initialisation = config.initialisation or initialisation_of(config.backbone, config.weights)
         features = output_features(self.backbone)
         self.feature_sizes = {"pooled": features}

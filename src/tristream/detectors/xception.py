@@ -22,10 +22,12 @@ class Xception(PooledDetector):
     """Xception, pooled to 2048 features, one logit."""
 
     config_class = XceptionConfig
-    deviations = (
+    paper_network = ("legacy_xception", "Xception")
+    deviations: tuple[str, ...] = (
         "one logit in place of a softmax over two",
         "all layers learn from the start; the paper trains the new layer alone for 3 epochs first",
         "AdamW, warm-up and cosine decay, averaged weights; the paper: Adam at a constant rate",
+        "each class has half of the weight in the loss; the paper: plain cross-entropy",
         "the whole picture's crop; the paper: a face enlarged 1.3 times (the same where the pictures are such crops)",
     )
     paper = PaperRecipe(299, 32, 2e-4, PaperAugmentation("the paper's face crops as they are"))

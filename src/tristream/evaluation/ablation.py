@@ -43,7 +43,7 @@ def ablate(
 
     calibration: pictures whose sources and generators nothing trained on; None for no figures at a threshold. The
     scores on them are kept in `out`/calibration. Raises UsageError for a detector without streams or an exported file,
-    CheckpointError and ManifestError.
+    CheckpointError and ManifestError, and UsageError for pictures that are among those to calibrate on.
     """
     streams = opened.detector.session.stream_names
     if not streams:
@@ -51,11 +51,21 @@ def ablate(
     conditions = [masked(subset) for subset in subsets(streams)]
     fitted: dict[str, Calibration | None] = dict.fromkeys(condition.name for condition in conditions)
     if calibration is not None:
+        _check_apart(calibration, pictures)
         fitted = _calibrations(opened, calibration, conditions, out / "calibration", progress)
     return evaluate_opened(
         opened, pictures, out, conditions=conditions, recalibrated=fitted, seed=seed, progress=progress,
         command=command, recalibrated_on=None if calibration is None else calibration.record(),
     )  # fmt: skip
+
+
+def _check_apart(calibration: PictureSet, pictures: PictureSet) -> None:
+    both = set(calibration.read().table["sha256"]) & set(pictures.read().table["sha256"])
+    if both:
+        raise UsageError(
+            f"thresholds are re-calibrated on {len(both)} of the very pictures that they are tested on; "
+            "calibrate on another split"
+        )
 
 
 def _calibrations(

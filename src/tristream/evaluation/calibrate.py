@@ -15,7 +15,7 @@ from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.domain import TRAINED_ON, TRAINING_PICTURES, DomainPictures, fit_on
 from tristream.evaluation.runner import score_manifest
-from tristream.metadata import ModelMetadata
+from tristream.metadata import ModelMetadata, sketch
 from tristream.metrics.calibration import fit_calibration
 from tristream.runtime.engines import torch_device
 from tristream.runtime.torch_session import TorchSession
@@ -59,8 +59,7 @@ def calibrate_checkpoint(
     )
     manifest = Manifest.read(data)
     chosen = manifest.split(split).with_file_columns(["sha256"])
-    seen = metadata.count_trained_on(chosen.table["sha256"])
-    if seen or chosen.digest() == metadata.training_data_sha256:
+    if "trained" in metadata.known(chosen.table["sha256"]) or chosen.digest() == metadata.training_data_sha256:
         raise UsageError(
             f"{checkpoint} was trained on pictures of '{split}'; calibrate on pictures that it has not seen"
         )
@@ -93,7 +92,9 @@ def calibrate_checkpoint(
     if domain is not None and drawn is not None:
         treated = CONDITIONS[domain.condition]
         model = fit_on(session, metadata.preprocessing, drawn, treated, domain.seed, after(len(chosen)))
-    metadata = metadata.model_copy(update={"calibration": calibration, "domain": model})
+    metadata = metadata.model_copy(
+        update={"calibration": calibration, "calibration_sketch": sketch(chosen.table["sha256"]), "domain": model}
+    )
     save_checkpoint(output, stored.detector, metadata, half=half)
     return metadata
 
@@ -105,7 +106,7 @@ def _trained_on(domain: DomainPictures, manifest: Manifest, metadata: ModelMetad
         return drawn
     name = domain.split or TRAINED_ON
     pictures = manifest.split(name).with_file_columns(["sha256"])
-    if metadata.count_trained_on(pictures.table["sha256"]):
+    if "trained" in metadata.known(pictures.table["sha256"]):
         return drawn
     found = f"{data}: what {metadata.name} tells of its training pictures fits none of the split '{name}'"
     if domain.split is not None:

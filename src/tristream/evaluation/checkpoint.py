@@ -14,7 +14,14 @@ from tristream.environment import describe_environment
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL, Condition
 from tristream.evaluation.predictions import CONTENT
-from tristream.evaluation.record import AttacksRecord, CheckpointRecord, DetectorRecord, Identity, PicturesRecord
+from tristream.evaluation.record import (
+    AttacksRecord,
+    CheckpointRecord,
+    DetectorRecord,
+    Identity,
+    PicturesRecord,
+    known_in_words,
+)
 from tristream.evaluation.runner import Fitted, evaluate
 from tristream.evaluation.summary import Summary
 from tristream.metrics.calibration import Calibration
@@ -156,11 +163,9 @@ def evaluate_opened(
     """As `evaluate_checkpoint`. recalibrated: by condition, in place of the stored one, and recalibrated_on: from which
     pictures; attacks: for the record; prepare: as for `evaluate`."""
     metadata, manifest = opened.detector.metadata, pictures.read()
-    if seen := metadata.count_trained_on(manifest.table["sha256"]):
-        log.warning(
-            "%s was trained on at least %d of these pictures: what it scores on them says little of others",
-            metadata.name, seen,
-        )  # fmt: skip
+    known = metadata.known(manifest.table["sha256"])
+    for use, count in known.items():
+        log.warning("%s %s: its figures on them say little of others", metadata.name, known_in_words(use, count))
     identity = opened.identity(pictures.record(), command)
     return evaluate(
         opened.detector.session,
@@ -168,7 +173,7 @@ def evaluate_opened(
         Fitted(metadata.calibration, metadata.domain, recalibrated or {}),
         manifest,
         out,
-        identity.model_copy(update={"recalibrated_on": recalibrated_on, "attacks": attacks}),
+        identity.model_copy(update={"recalibrated_on": recalibrated_on, "attacks": attacks, "known": known or None}),
         conditions=conditions,
         seed=seed,
         resamples=resamples,

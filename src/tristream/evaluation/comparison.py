@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tristream.evaluation.paired import PairedFigure, paired_figure, same_pictur
 from tristream.evaluation.predictions import read_conditions
 from tristream.evaluation.run_folder import Run, read_run
 from tristream.metrics.comparison import holm
+
+log = logging.getLogger(__name__)
 
 MEASURES = ("auroc", "balanced_accuracy_at_half", "balanced_accuracy_at_threshold", "tpr_at_5_percent_fpr")
 """What two runs are compared by."""
@@ -148,8 +151,18 @@ def compare_runs(runs: Sequence[Path], *, seed: int = 0, resamples: int | None =
 
 
 def _common(a: Run, b: Run) -> list[str]:
-    """The conditions of both."""
-    return [name for name in a.summary.conditions if name in b.summary.conditions]
+    """The conditions of both that were made the same way."""
+    common = [name for name in a.summary.conditions if name in b.summary.conditions]
+    other = [name for name in common if not made_alike(a, b, name)]
+    for name in other:
+        log.warning("%s and %s: '%s' was not made the same way, and is not compared", _named(a), _named(b), name)
+    return [name for name in common if name not in other]
+
+
+def made_alike(a: Run, b: Run, condition: str) -> bool:
+    """Whether two runs mean the same by the name of a condition, by their records."""
+    told = [run.record.conditions[condition].description for run in (a, b) if condition in run.record.conditions]
+    return len(set(told)) < 2
 
 
 def _under(run: Run, condition: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from tristream.atomic import write_text
 from tristream.config import RecordedModel
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import VIEWS, ConditionRecord
+from tristream.metadata import Use
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -99,6 +100,8 @@ class Identity(PicturesRecord, ScorerRecord):
     """The release that joined somebody's scores; an `environment` has it among its packages."""
     recalibrated_on: PicturesRecord | None = None
     attacks: AttacksRecord | None = None
+    known: dict[Use, int] | None = None
+    """Pictures, at least, that something was done with before they were scored; see `ModelMetadata.known`."""
     scores: ScoresRecord | None = None
 
 
@@ -136,6 +139,16 @@ class RunRecord(Identity):
         }
 
 
+def known_in_words(use: Use, count: int) -> str:
+    """What follows the name of a detector, of pictures that it knows.
+
+    >>> known_in_words("chosen", 3)
+    'was chosen on at least 3 of these pictures'
+    """
+    verb = {"trained": "was trained on", "chosen": "was chosen on", "calibrated": "has its thresholds from"}[use]
+    return f"{verb} at least {count} of these pictures"
+
+
 def parse_record(model: type[M], path: Path) -> M:
     """Read a JSON file. Raises UsageError for one that is not of this model."""
     try:
@@ -146,7 +159,7 @@ def parse_record(model: type[M], path: Path) -> M:
         raise UsageError(f"{path}: not a record of this release; {where}: {first['msg']}") from None
 
 
-_NOT_COMPARED = {"command", "detector", "engine", "environment", "tristream", "data"}
+_NOT_COMPARED = {"command", "detector", "engine", "environment", "tristream", "data", "known"}
 """Of a record: checkpoint and pictures have digests, and the rest says who computed, not what."""
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from tristream.atomic import write_text
+from tristream.data.files import file_facts
 from tristream.errors import UsageError
 from tristream.evaluation.predictions import Pictures, read_conditions
 from tristream.evaluation.record import RunRecord, parse_record
@@ -16,6 +18,9 @@ from tristream.evaluation.summary import Summary
 
 SHORT_DIGEST = 12
 """Digits of a sha256 that a table shows."""
+DONE = "DONE"
+FINISHED = ("metrics.json", "predictions.parquet")
+"""The files whose digests it holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +56,22 @@ class Run:
         return read_conditions(self.predictions)
 
 
+def finish(folder: Path) -> None:
+    """Say that a run is whole: DONE, which `sha256sum -c` reads."""
+    lines = [f"{file_facts(folder / name, ['sha256'])['sha256']}  {name}\n" for name in FINISHED]
+    write_text(folder / DONE, "".join(lines))
+
+
+def check_finished(folder: Path) -> None:
+    """Raise UsageError for a run that is not whole, or whose files were changed since: older releases cannot tell."""
+    if missing := [name for name in (*FINISHED, DONE) if not (folder / name).is_file()]:
+        raise UsageError(f"{folder}: not finished, {' and '.join(missing)} missing; run its command again to go on")
+    for line in (folder / DONE).read_text(encoding="utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        if name in FINISHED and file_facts(folder / name, ["sha256"])["sha256"] != digest:
+            raise UsageError(f"{folder / name}: is not what the run wrote; remove {DONE} and run its command again")
+
+
 def find_runs(places: Sequence[Path]) -> list[Run]:
     """The runs in these folders: each is a run, or holds runs. Raises UsageError where there is none."""
     runs = []
@@ -66,6 +87,5 @@ def read_run(folder: Path) -> Run:
     """Read a run folder. Raises UsageError for one that is not finished or whose record is not one."""
     if not (folder / "record.json").is_file():
         raise UsageError(f"{folder}: holds no record.json; expected a folder that `tristream evaluate` wrote")
-    if missing := [n for n in ("metrics.json", "predictions.parquet", "DONE") if not (folder / n).is_file()]:
-        raise UsageError(f"{folder}: not finished, {' and '.join(missing)} missing; run its command again to go on")
+    check_finished(folder)
     return Run(folder, parse_record(RunRecord, folder / "record.json"), parse_record(Summary, folder / "metrics.json"))

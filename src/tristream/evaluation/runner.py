@@ -19,6 +19,7 @@ from tristream.evaluation.conditions import CONDITIONS, USUAL, Condition, Treate
 from tristream.evaluation.figures import Stored
 from tristream.evaluation.predictions import CONTENT, PERTURBATIONS, VIDEO
 from tristream.evaluation.record import BootstrapRecord, Identity, RunRecord, claim, parse_record
+from tristream.evaluation.run_folder import DONE, check_finished, finish
 from tristream.evaluation.summary import Summary, summarise
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
@@ -224,7 +225,8 @@ def evaluate(
     rehearse(chosen)
     out.mkdir(parents=True, exist_ok=True)
     claim(out / "record.json", record)
-    if (out / "DONE").is_file():
+    if (out / DONE).is_file():
+        check_finished(out)
         _drop_parts(out, chosen)
         return parse_record(Summary, out / "metrics.json")
     prepare()
@@ -245,7 +247,7 @@ def evaluate(
         resamples=resamples,
     )
     write_text(out / "metrics.json", summary.model_dump_json(indent=1) + "\n")
-    (out / "DONE").touch()
+    finish(out)
     _drop_parts(out, chosen)
     return summary
 

@@ -9,7 +9,7 @@ from tristream.evaluation.paired import stream_shares
 from tristream.evaluation.summary import Summary
 from tristream.evaluation.text import labelled
 from tristream.metrics.shapley import CHANCE_AUROC
-from tristream.report.contents import UNPERTURBED, runs_of, slug, view_name
+from tristream.report.contents import UNPERTURBED, remarks, runs_of, slug, view_name
 from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all, summary_cell
 
@@ -43,6 +43,7 @@ def masked_table(pictures: ResultSet) -> Table:
         notes=(
             "The weights are the same in every row. For detectors trained without a stream see the other table.",
             *((_RECALIBRATED,) if any(_is_recalibrated(e, name) for e in entries for name in masked) else ()),
+            *remarks(entries, masked),
         ),
     )
 
@@ -109,6 +110,7 @@ def retrained_table(pictures: ResultSet) -> Table:
         notes=(
             "Each row is a training of its own; what its config freezes is not trained.",
             "For one detector with streams masked see the other table.",
+            *remarks([entry for entries in found.values() for entry in entries.values()], views),
         ),
     )
 

@@ -12,7 +12,7 @@ from tristream.evaluation.attacked import DIRECTIONS
 from tristream.evaluation.conditions import ConditionRecord
 from tristream.evaluation.run_folder import Run
 from tristream.evaluation.summary import ConditionSummary
-from tristream.report.contents import UNPERTURBED, runs_of, setting, slug
+from tristream.report.contents import UNPERTURBED, remarks, runs_of, setting, slug
 from tristream.report.runs import Entry, ResultSet
 from tristream.report.table import Cell, Found, Row, Table, cell_of, counts, of_all
 
@@ -69,7 +69,7 @@ def attack_table(pictures: ResultSet) -> Table:
         columns=tuple(COLUMNS),
         rows=tuple(rows),
         runs=runs_of(pictures.entries, attacked),
-        notes=(*NOTES, *_checks(runs_of(pictures.entries, attacked))),
+        notes=(*NOTES, *remarks(pictures.entries, attacked), *_checks(runs_of(pictures.entries, attacked))),
     )
 
 
@@ -98,7 +98,7 @@ def success_table(pictures: ResultSet) -> Table:
         columns=tuple(entry.name for entry in entries),
         rows=tuple(rows),
         runs=runs_of(entries, attacked),
-        notes=(THREAT, OF_SUCCESS, CARLINI_WAGNER, *_checks(runs_of(entries, attacked))),
+        notes=(THREAT, OF_SUCCESS, CARLINI_WAGNER, *remarks(entries, attacked), *_checks(runs_of(entries, attacked))),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from tristream.evaluation.conditions import ConditionRecord
+from tristream.evaluation.conditions import USUAL, ConditionRecord
+from tristream.evaluation.record import known_in_words
 from tristream.evaluation.run_folder import Run
 from tristream.evaluation.summary import GENERATOR_MEASURES, SOURCE_MEASURES, ConditionSummary, Summary
 from tristream.evaluation.text import labelled, parameters_in_words
@@ -68,7 +69,7 @@ def overall_table(pictures: ResultSet) -> Table:
         start = (entry.detector.initialisation or "not recorded",) if recorded else ()
         for view in views:
             cells = tuple(cell_of(entry, view, measure, of_all(measure)) for measure in MEASURES)
-            notes = (*entry.detector.deviations, *_failed(entry, view), *_rounded(entry, view))
+            notes = (*entry.detector.deviations, *_failed(entry, view))
             rows.append(Row((entry.name, *start, view_name(view), *counts(cells)), cells, notes))
     return Table(
         name=f"overall-{slug(pictures.title)}",
@@ -78,7 +79,7 @@ def overall_table(pictures: ResultSet) -> Table:
         columns=tuple(MEASURES.values()),
         rows=tuple(rows),
         runs=runs_of(pictures.entries, views),
-        notes=(_AT_THRESHOLD, _EVEN_ODDS),
+        notes=(_AT_THRESHOLD, _EVEN_ODDS, *remarks(pictures.entries, views)),
         unshown=tuple(_other_figures(pictures)),
     )
 
@@ -88,9 +89,25 @@ def _failed(entry: Entry, view: str) -> Iterator[str]:
         yield f"{failed} pictures could not be scored and count in no figure"
 
 
-def _rounded(entry: Entry, view: str) -> Iterator[str]:
-    if reduced := {found for run in entry.runs_of(view) if (found := run.record.reduced_precision)}:
-        yield f"scored in {', '.join(sorted(reduced))}"
+def remarks(entries: Iterable[Entry], conditions: Iterable[str]) -> Iterator[str]:
+    """What a reader of figures under these conditions has to know of the runs, each remark once, with the detectors."""
+    found: dict[str, dict[str, None]] = {}
+    described: dict[str, dict[str, dict[str, None]]] = {}
+    for entry in entries:
+        for name in conditions:
+            for run in entry.runs_of(name):
+                if (reduced := run.record.reduced_precision) is not None:
+                    found.setdefault(f"scored in {reduced}", {})[entry.name] = None
+                for use, count in (run.record.known or {}).items():
+                    found.setdefault(known_in_words(use, count), {})[entry.name] = None
+                if name in run.record.conditions:
+                    words = run.record.conditions[name].description
+                    described.setdefault(name, {}).setdefault(words, {})[entry.name] = None
+    yield from (f"{', '.join(names)}: {words}." for words, names in found.items())
+    for name, ways in described.items():
+        if len(ways) > 1:
+            each = "; ".join(f"{', '.join(names)}: {words}" for words, names in ways.items())
+            yield f"{view_name(name)} is not the same for all. {each}."
 
 
 def _other_figures(pictures: ResultSet) -> Iterator[Cell]:
@@ -147,7 +164,7 @@ def _part_table(pictures: ResultSet, view: str, side: str, measures: tuple[str, 
         columns=tuple(f"AUROC, {e.name}" if several else PART_MEASURES[m] for e, m in shown),
         rows=tuple(rows),
         runs=runs_of(pictures.entries, [view]),
-        notes=(_AGAINST[side],),
+        notes=(_AGAINST[side], *remarks(pictures.entries, [view])),
         unshown=tuple(
             cell_of(entry, view, measure, of_part(side, part, measure), part)
             for entry in pictures.entries if several
@@ -181,7 +198,10 @@ def gap_table(pictures: ResultSet) -> Table:
         columns=tuple(_GAP.values()),
         rows=tuple(rows) if having else (),
         runs=tuple(having),
-        notes=("The difference is paired: both views of the same pictures in every resample.",),
+        notes=(
+            "The difference is paired: both views of the same pictures in every resample.",
+            *remarks([entry for entry in pictures.entries if any(run in having for run in entry.runs)], USUAL),
+        ),
     )
 
 
@@ -205,6 +225,7 @@ def robustness_table(pictures: ResultSet) -> Table:
         severity = "0" if name == UNPERTURBED else "" if condition.severity is None else f"{condition.severity:g}"
         labels = (condition.family.replace("_", " "), severity, setting(name, condition), *counts(cells))
         rows.append(Row(labels, cells))
+    is_foreign = any(condition.family == "other" for condition in perturbed.values())  # of whose scores?
     return Table(
         name=f"robustness-{slug(pictures.title)}",
         title="Robustness, AUROC",
@@ -213,9 +234,10 @@ def robustness_table(pictures: ResultSet) -> Table:
         columns=tuple(entry.name for entry in pictures.entries),
         rows=tuple(rows),
         runs=runs_of(pictures.entries, start | perturbed),
-        notes=()
-        if any(condition.family == "other" for condition in perturbed.values())  # of somebody's scores: who knows?
-        else ("Every picture, real and fake, is perturbed alike, before it is resized.",),
+        notes=(
+            *(() if is_foreign else ("Every picture, real and fake, is perturbed alike, before it is resized.",)),
+            *remarks(pictures.entries, start | perturbed),
+        ),
     )
 
 

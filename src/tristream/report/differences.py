@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tristream.errors import UsageError
-from tristream.evaluation.comparison import ComparedCondition, compare, least_p_value, resamples_for
+from tristream.evaluation.comparison import ComparedCondition, compare, least_p_value, made_alike, resamples_for
 from tristream.evaluation.figures import Figure
 from tristream.evaluation.run_folder import Run
 from tristream.metrics.comparison import holm
@@ -95,5 +95,7 @@ def _pairs(ours: Sequence[Run], theirs: Sequence[Run]) -> list[tuple[Run, Run]]:
 
 
 def _difference(a: Run, b: Run, view: str, resamples: int) -> ComparedCondition:
+    if not made_alike(a, b, view):
+        raise UsageError(f"{view_name(view)} was not made the same way for both")
     tables = [run.predictions[run.predictions["condition"] == view] for run in (a, b)]
     return compare(*tables, seed=a.summary.seed, resamples=resamples).conditions[view]

@@ -16,6 +16,7 @@ from tristream.data.manifest import Manifest
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import CONDITIONS, ConditionRecord
 from tristream.evaluation.record import BootstrapRecord, CheckpointRecord, RunRecord, ScoresRecord, claim
+from tristream.evaluation.run_folder import finish
 from tristream.evaluation.summary import summarise
 from tristream.typing import Bool
 
@@ -107,7 +108,7 @@ def run_from_scores(
     predictions.to_parquet(out / "predictions.parquet", index=False)
     write_text(out / "metrics.json", summary.model_dump_json(indent=1) + "\n")
     extra.to_csv(out / LEFT_OUT, index=False)
-    (out / "DONE").touch()
+    finish(out)
     return Joined(len(predictions) - len(failed), tuple(_named(failed, "path")), tuple(_named(extra, key)))
 
 

@@ -50,8 +50,16 @@ def _tables(suite: SuiteRun, runs: Sequence[Run], ending: str) -> list[Table]:
         cells = [cell for cell in suite.record.cells if cell.condition == condition]
         used = dict.fromkeys((suite.folder / cell.run).resolve() for cell in cells if cell.run is not None)
         found = tuple(by_folder[folder] for folder in used if folder in by_folder)
+        gone = {cell.run for cell in cells if cell.run and (suite.folder / cell.run).resolve() not in by_folder}
+        cells = [_without_run(cell) if cell.run in gone else cell for cell in cells]
         tables.append(_table(suite.record, condition, cells, found, ending))
     return tables
+
+
+def _without_run(cell: SuiteCell) -> SuiteCell:
+    """No figure without the run that it is of."""
+    nothing = Figure(reason=f"its run {cell.run} is not there")
+    return cell.model_copy(update={"run": None, "figures": dict.fromkeys(cell.figures, nothing)})
 
 
 def _table(suite: SuiteResult, condition: str, cells: Sequence[SuiteCell], runs: tuple[Run, ...], ending: str) -> Table:

@@ -97,7 +97,7 @@ class TrainConfig(StrictModel):
     def _number_is_weight(cls, value: Any) -> Any:
         """`orthogonality: 0.1` is short for `orthogonality: {weight: 0.1}`."""
         if isinstance(value, dict):
-            return {k: {"weight": v} if isinstance(v, int | float) else v for k, v in value.items()}
+            return {k: {"weight": v} if isinstance(v, bool | int | float) else v for k, v in value.items()}
         return value
 
     @model_validator(mode="after")
@@ -108,6 +108,8 @@ class TrainConfig(StrictModel):
             )
         if self.selection.split == self.train_split:
             raise ValueError(f"selection.split: '{self.train_split}' is trained on; choose the checkpoint on another")
+        if self.teacher is not None and "distillation" not in self.objectives:
+            raise ValueError("teacher: no loss term looks at it; add objectives.distillation")
         if not any(objective.weight > 0 for objective in self.objectives.values()):
             raise ValueError("objectives: no loss term has a weight above 0")
         return self

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tristream.detectors import Detector, build_detector
-from tristream.detectors.checkpoint import load_checkpoint
-from tristream.metadata import ModelMetadata
+from tristream.detectors.checkpoint import load_checkpoint, read_metadata
+from tristream.errors import CheckpointError
+from tristream.metadata import ModelMetadata, sketch
 from tristream.training.config import TrainConfig
 from tristream.training.departures import departures
 
@@ -25,7 +26,8 @@ def starting_point(config: TrainConfig) -> tuple[Detector, ModelMetadata]:
             preprocessing=parent.metadata.preprocessing,
             licence=parent.metadata.licence,
             initialisation=f"fine-tuned from {parent.metadata.name}",
-            deviations=parent.metadata.deviations,
+            deviations=tuple(dict.fromkeys((*parent.metadata.deviations, *departures(config, type(parent.detector))))),
+            training_sketch=parent.metadata.training_sketch,
             notes=notes,
         )
     options = dict(config.detector)
@@ -38,7 +40,16 @@ def starting_point(config: TrainConfig) -> tuple[Detector, ModelMetadata]:
         preprocessing=config.preprocessing,
         initialisation=detector.initialisation,
         deviations=(*detector.deviations, *departures(config, type(detector))),
+        training_sketch=sketch(digest for _, path in weight_files(options, name) for digest in _trained_on(path)),
     )
+
+
+def _trained_on(path: Path) -> tuple[str, ...]:
+    """The sketch of the pictures that weights learnt from, where the file is a checkpoint of ours."""
+    try:
+        return read_metadata(path).training_sketch
+    except CheckpointError:
+        return ()
 
 
 def _portable(options: Any) -> Any:

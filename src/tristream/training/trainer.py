@@ -24,7 +24,7 @@ from tristream.data.dataset import ImageBatch, PictureDataset, TrainingOrder, co
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.sample import balanced_sample
-from tristream.data.splits import check_splits
+from tristream.data.splits import check_groups, check_splits
 from tristream.detectors import Detector, Probe
 from tristream.detectors.checkpoint import save_checkpoint
 from tristream.errors import ConfigError, ManifestError
@@ -135,7 +135,9 @@ class _Run:
         self, config: TrainConfig, manifest: Manifest, directory: RunDirectory, fabric: Fabric, embeddings: Path
     ) -> None:
         self.config, self.directory, self.fabric, self._embeddings = config, directory, fabric, embeddings
-        used = manifest.where(manifest.table["split"].isin([config.train_split, config.selection.split]))
+        splits = [config.train_split, config.selection.split]
+        check_groups(manifest, splits)
+        used = manifest.where(manifest.table["split"].isin(splits))
         check_splits(used := used.with_file_columns(["sha256"]))
         rehearse([CONDITIONS[config.selection.condition]])
         self.train_data = used.split(config.train_split)
@@ -148,6 +150,8 @@ class _Run:
             raise ManifestError(f"{config.data}: training and selection need real and fake pictures in both splits")
         torch.manual_seed(config.seed)
         detector, self.description = starting_point(config)
+        if config.stream_dropout > 0 and len(detector.stream_names) < 2:
+            raise ConfigError(f"stream_dropout: {self.description.detector} has no two streams, one of which to drop")
         self.preprocessing = self.description.preprocessing
         self.frozen = [_module(detector, name).requires_grad_(False) for name in config.frozen]
         teacher = None if config.teacher is None else build_teacher(config.teacher, config.input_size, fabric.device)
@@ -224,7 +228,8 @@ class _Run:
             update={
                 "seed": self.config.seed,
                 "training_data_sha256": self.train_data.digest(),
-                "training_sketch": sketch(self.train_data.table["sha256"]),
+                "training_sketch": sketch([*self.train_data.table["sha256"], *self.description.training_sketch]),
+                "selection_sketch": sketch(self.selection_data.table["sha256"]),
                 "notes": "; ".join([*self._lineage(), notes]),
             }
         )

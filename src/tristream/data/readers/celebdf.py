@@ -48,7 +48,10 @@ class CelebDFReader(Reader):
         ),
         terms="Terms of use of its authors: research only, no redistribution.",
         address="https://github.com/yuezunli/celeb-deepfakeforensics",
-        notes="The test list has 518 videos, 178 real and 340 fake. In the list 1 means real; in a manifest 1 is fake.",
+        notes=(
+            "The test list has 518 videos, 178 real and 340 fake. In the list 1 means real; in a manifest 1 is fake. "
+            "56 of the 59 people are in it: everything=true adds other videos for training, mostly of the same people."
+        ),
     )
 
     @classmethod

@@ -36,6 +36,8 @@ class Place:
     category: str
     """the class folder, as in ForenSynths; "" when there is none"""
     split: str
+    group: str
+    """the folder, where it lies below that of the origin, as frames of a video do; "" elsewhere"""
     layout: str
 
 
@@ -43,8 +45,8 @@ class FolderReader(Reader):
     """Reads `real|fake`, `0_real|1_fake` and `nature|ai` folders, in any case and at any depth.
 
     The folder right below the label, or else the topmost one above it, is the generator (source, for reals); one more
-    above the label is the class, kept as column `class`. Folders train, val, validation and test are splits where all
-    their neighbours are (LSUN has a class "train").
+    above the label is the class, kept as column `class`. Pictures of one folder further below are a group. Folders
+    train, val, validation and test are splits where all their neighbours are (LSUN has a class "train").
     """
 
     media: Literal["pictures", "videos"] = Field("pictures", description="videos: those in place of pictures")
@@ -131,7 +133,8 @@ def _place(folder: PurePosixPath, neighbours: dict[PurePosixPath, set[str]]) -> 
     named = {below[0]: "<source>"} if below else dict(zip(others, ("<generator>", "<class>"), strict=False))
     layout = "/".join((role | named).get(depth, "…") for depth in range(len(folder.parts)))
     origin, category = ([folder.parts[depth] for depth in named] + ["", ""])[:2]
-    return Place(label[min(label)], origin, category, split, layout)
+    group = str(folder) if len(below) > 1 else ""
+    return Place(label[min(label)], origin, category, split, group, layout)
 
 
 def _row(path: PurePosixPath, place: Place) -> dict[str, Any]:
@@ -141,5 +144,6 @@ def _row(path: PurePosixPath, place: Place) -> dict[str, Any]:
         "generator": place.origin if place.label == 1 else "",
         "source": place.origin,
         "class": place.category,
+        "group": place.group,
         "split": place.split,
     }
