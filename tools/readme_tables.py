@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from protocol_rows import ROWS, Row
 
 from tristream.attacks.crafted import AFTER_JPEG, SHUFFLED, UNROUNDED
 from tristream.benchmark.report import BenchmarkReport
 from tristream.config import load_config
-from tristream.detectors import DETECTORS as DETECTOR_CLASSES
+from tristream.detectors import build_detector
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import USUAL
 from tristream.evaluation.figures import Figure
@@ -76,9 +77,15 @@ def deviations_of(config: Path, told: tuple[str, ...]) -> tuple[str, ...]:
     if not config.is_file():
         return told
     training = load_config(TrainConfig, config)
-    detector = DETECTOR_CLASSES[training.detector.get("name", "multistream")]
+    options = dict(training.detector)
+    with torch.device("meta"):  # no weights are needed to tell what a detector departs from
+        detector = build_detector(options.pop("name", "multistream"), options, load_weights=False)
     of_augmentation = detector.paper.augmentation.departure if detector.paper else ""  # older records: of the class
-    found = (*(line for line in told if line != of_augmentation), *detector.deviations, *departures(training, detector))
+    found = (
+        *(line for line in told if line != of_augmentation),
+        *detector.deviations,
+        *departures(training, type(detector)),
+    )
     return tuple(dict.fromkeys(found))
 
 

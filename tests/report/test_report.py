@@ -157,7 +157,7 @@ def test_conditions_of_one_name_that_were_made_otherwise_are_told_and_not_paired
     for number, (name, words) in enumerate((("a", "old draw"), ("b", "new draw"), ("c", "new draw"))):
         plant_run(tmp_path / "runs" / name, name, seed=number, conditions={"alike": {"description": words}})
     report = make_report(find_runs([tmp_path / "runs"]), baseline="a")
-    told = "everything alike is not the same for all. a: old draw; b, c: new draw."
+    told = "The condition 'everything alike' is not the same for all. a: old draw. b; c: new draw."
     assert all(told in table.notes for table in report.tables if table.name.startswith(("overall", "generators")))
     (differences,) = (table for table in report.tables if table.name.startswith("differences"))
     reasons = {cell.figure.reason for row in differences.rows for cell in row.cells if cell}

@@ -22,7 +22,7 @@ from tristream.data.manifest import Manifest
 from tristream.detectors import build_detector
 from tristream.detectors.backbones import read_safetensors
 from tristream.detectors.base import DetectorOutput
-from tristream.detectors.checkpoint import load_checkpoint, read_metadata
+from tristream.detectors.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from tristream.detectors.multistream.detector import MultiStreamDetector
 from tristream.errors import ConfigError, ManifestError
 from tristream.training.config import TrainConfig
@@ -177,7 +177,7 @@ def test_a_config_that_cannot_run_is_refused_in_words(pictures: Path, tmp_path: 
     with pytest.raises(ValidationError, match="weight: expected a number, got true"):
         tiny(pictures, objectives={"classification": True})
     probe = {"name": "univfd", "backbone": "vit_tiny_patch16_224", "weights": "none", "embedding": 8}
-    with pytest.raises(ConfigError, match="stream_dropout: univfd has no two streams"):
+    with pytest.raises(ConfigError, match="stream_dropout: univfd has no streams"):
         train(tiny(pictures, detector=probe, stream_dropout=0.1), tmp_path / "c")
     assert not (tmp_path / "a").exists(), "a run that never began leaves no folder in the way"
 
@@ -216,7 +216,7 @@ def test_run_directory_holds_what_is_needed_to_repeat_it(pictures: Path, tmp_pat
     metadata = read_metadata(best)
     assert metadata.preprocessing.crop == 32
     assert len(metadata.training_data_sha256) == 64
-    assert (len(metadata.training_sketch), len(metadata.selection_sketch)) == (24, 12)
+    assert (len(metadata.training_sketch), len(metadata.selection_sketch)) == (56, 12)
     assert load_checkpoint(best).detector.stream_names == ("frequency", "semantic")
 
 

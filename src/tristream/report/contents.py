@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 
 from tristream.evaluation.conditions import USUAL, ConditionRecord
 from tristream.evaluation.record import known_in_words
@@ -90,24 +91,26 @@ def _failed(entry: Entry, view: str) -> Iterator[str]:
 
 
 def remarks(entries: Iterable[Entry], conditions: Iterable[str]) -> Iterator[str]:
-    """What a reader of figures under these conditions has to know of the runs, each remark once, with the detectors."""
+    """What a reader of figures under these conditions has to know of the runs, each remark once, with its detectors."""
+    everybody: dict[str, None] = {}
     found: dict[str, dict[str, None]] = {}
     described: dict[str, dict[str, dict[str, None]]] = {}
-    for entry in entries:
-        for name in conditions:
-            for run in entry.runs_of(name):
-                if (reduced := run.record.reduced_precision) is not None:
-                    found.setdefault(f"scored in {reduced}", {})[entry.name] = None
-                for use, count in (run.record.known or {}).items():
-                    found.setdefault(known_in_words(use, count), {})[entry.name] = None
-                if name in run.record.conditions:
-                    words = run.record.conditions[name].description
-                    described.setdefault(name, {}).setdefault(words, {})[entry.name] = None
-    yield from (f"{', '.join(names)}: {words}." for words, names in found.items())
+    for entry, name in product(entries, list(conditions)):
+        for run in entry.runs_of(name):
+            everybody[entry.name] = None
+            if run.record.reduced_precision is not None:
+                found.setdefault(f"scored in {run.record.reduced_precision}", {})[entry.name] = None
+            for use, count in (run.record.known or {}).items():
+                found.setdefault(known_in_words(use, count), {})[entry.name] = None
+            recorded = run.record.conditions.get(name)
+            if recorded is not None and recorded.family != "attack":  # these name the detector's own threshold
+                described.setdefault(name, {}).setdefault(recorded.description, {})[entry.name] = None
+    for words, names in found.items():
+        yield f"{'every detector' if names == everybody and len(names) > 1 else '; '.join(names)}: {words}."
     for name, ways in described.items():
         if len(ways) > 1:
-            each = "; ".join(f"{', '.join(names)}: {words}" for words, names in ways.items())
-            yield f"{view_name(name)} is not the same for all. {each}."
+            each = ". ".join(f"{'; '.join(names)}: {words}" for words, names in ways.items())
+            yield f"The condition '{view_name(name)}' is not the same for all. {each}."
 
 
 def _other_figures(pictures: ResultSet) -> Iterator[Cell]:

@@ -77,6 +77,7 @@ class TrainConfig(StrictModel):
     frozen: tuple[str, ...] = ()
     """Modules of the detector that do not learn, as in [streams.spatial.backbone]: no gradient, and eval mode."""
     stream_dropout: float = Field(0.0, ge=0, lt=1)
+    """Chance of each stream to be left out of a step, per picture; one is always left, and a single one stays."""
     teacher: TeacherConfig | None = None
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(32, ge=2)

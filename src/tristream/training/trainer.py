@@ -150,8 +150,8 @@ class _Run:
             raise ManifestError(f"{config.data}: training and selection need real and fake pictures in both splits")
         torch.manual_seed(config.seed)
         detector, self.description = starting_point(config)
-        if config.stream_dropout > 0 and len(detector.stream_names) < 2:
-            raise ConfigError(f"stream_dropout: {self.description.detector} has no two streams, one of which to drop")
+        if config.stream_dropout > 0 and not detector.stream_names:
+            raise ConfigError(f"stream_dropout: {self.description.detector} has no streams to drop; set it to 0")
         self.preprocessing = self.description.preprocessing
         self.frozen = [_module(detector, name).requires_grad_(False) for name in config.frozen]
         teacher = None if config.teacher is None else build_teacher(config.teacher, config.input_size, fabric.device)
