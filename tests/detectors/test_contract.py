@@ -50,6 +50,8 @@ def test_logit_does_not_depend_on_batch_mates(detector: Detector) -> None:
 
 def test_what_a_table_says_of_it_is_said(detector: Detector) -> None:
     assert "random" in detector.initialisation
+    (name,) = (name for name in DETECTORS if isinstance(detector, DETECTORS[name]))
+    assert "random" in small_detector(name, initialisation="ImageNet").initialisation, "a config cannot tell otherwise"
     assert all(isinstance(line, str) and line for line in detector.deviations)
     assert detector.deviations or isinstance(detector, DETECTORS["multistream"]), "a paper's name is a promise"
 

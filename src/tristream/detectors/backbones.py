@@ -86,10 +86,15 @@ def load_backbone_file(model: nn.Module, path: Path, dropped: tuple[str, ...] = 
         raise CheckpointError(f"{path}: does not fit {type(model).__name__}: {str(error)[:400]}") from None
 
 
-def initialisation_of(backbone: str, weights: str) -> str:
-    """What the weights of a backbone learnt on, in words for a table: ImageNet, CLIP, random, or the name of a file."""
+def initialisation_of(backbone: str, weights: str, told: str = "") -> str:
+    """What the weights of a backbone learnt on, in words for a table: ImageNet, CLIP, random, or the name of a file.
+
+    told: by a config; of no weights it tells nothing.
+    """
     if weights == "none":
         return "random"
+    if told:
+        return told
     if weights != "hub":
         return f"file {Path(weights).name}"
     tag = settings_of(backbone).tag or ""

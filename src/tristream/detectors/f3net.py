@@ -84,7 +84,7 @@ class F3Net(Detector):
         self.mix = nn.ModuleDict()
         if len(self.branches) == 2:
             self.mix = nn.ModuleDict({block: MixBlock(channels) for block, channels in MIXED.items()})
-        self.initialisation = config.initialisation or initialisation_of(BACKBONE, config.weights)
+        self.initialisation = initialisation_of(BACKBONE, config.weights, config.initialisation)
         if config.band_edges != PAPER_BANDS:
             low, middle = (f"{edge:.3g}" for edge in config.band_edges)
             usual = ", as the code in circulation has it" if config.band_edges == USUAL_BANDS else ""

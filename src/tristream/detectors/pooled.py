@@ -33,7 +33,7 @@ class PooledDetector(Detector):
         architecture, words = self.paper_network
         if config.backbone.partition(".")[0] != architecture:
             self.deviations = (f"the network is {config.backbone}; the paper's is {words}", *self.deviations)
-        self.initialisation = config.initialisation or initialisation_of(config.backbone, config.weights)
+        self.initialisation = initialisation_of(config.backbone, config.weights, config.initialisation)
         features = output_features(self.backbone)
         self.feature_sizes = {"pooled": features}
         self.classifier = linear_logit(features)

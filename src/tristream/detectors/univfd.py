@@ -77,7 +77,7 @@ class UnivFD(Probe):
         self.tower = create_backbone(config.backbone, weights, features=projected).requires_grad_(False).eval()
         self.image_size = config.image_size or settings.input_size[-1]
         self.normalise = normalisation_of(self.tower)
-        self.initialisation = config.initialisation or initialisation_of(config.backbone, config.weights)
+        self.initialisation = initialisation_of(config.backbone, config.weights, config.initialisation)
         if config.backbone != PAPER_TOWER:
             tower = f"the tower is {config.backbone}; the paper's is OpenAI's CLIP ViT-L/14"
             self.deviations = (tower, *self.deviations)

@@ -61,9 +61,9 @@ class MultiStreamDetector(Probe):
         self.streams = nn.ModuleDict()
         for name in config.streams:
             self.streams[name] = _build_stream(name, config, load_weights)
-        self.initialisation = config.initialisation or ", ".join(
-            f"{name} {_initialisation(name, config)}" for name in config.streams
-        )
+        starts = {name: _initialisation(name, config) for name in config.streams}
+        told = config.initialisation if set(starts.values()) != {"random"} else ""
+        self.initialisation = told or ", ".join(f"{name} {start}" for name, start in starts.items())
         self.feature_sizes = {name: int(stream.features) for name, stream in self.streams.items()}  # type: ignore[arg-type]
         self.fusion = MLAFFusion(list(self.feature_sizes.values()), config.width, config.heads, config.dropout)
 
