@@ -16,6 +16,7 @@ from tests.report.planted import plant_run, planted_predictions
 from tristream.cli.app import app
 from tristream.detectors.checkpoint import save_checkpoint
 from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint
+from tristream.evaluation.run_folder import finish
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
 
@@ -98,12 +99,16 @@ def test_a_run_is_reproduced_and_a_changed_one_is_not(recorded: tuple[Path, Path
     changed = table.assign(logit=table["logit"] + np.where(table["path"] == "3.png", 0.5, 0))
     changed.to_parquet(folder / "predictions.parquet")
     done = run(*words)
+    assert (done.exit_code, "predictions.parquet: is not what the run wrote" in done.stderr) == (2, True)
+    finish(folder)
+    done = run(*words)
     assert done.exit_code == 3
     assert "logits differ by at most 0.5" in done.stdout
     assert run(*words, "--tolerance", "0.6").exit_code == 0
     table.assign(error=np.where(table["path"] == "3.png", "gone", table["error"])).to_parquet(
         folder / "predictions.parquet"
     )
+    finish(folder)
     done = run(*words)
     assert (done.exit_code, "1 failed only once" in done.stdout) == (3, True)
 

@@ -42,10 +42,10 @@ def calibrate_checkpoint(
 
     condition: "alike" by default, so that thresholds rest on pictures and not on the sizes and formats in which this
     split happened to be delivered. What the split shares with others is said in `Calibration.source`. domain: pictures
-    for the domain model of a detector with streams; where none is named and none of its training
-    pictures is known in TRAINED_ON, it keeps the one that it has; None drops it. Returns what was stored. Raises
-    UsageError when `output` is the input or the detector was trained on pictures of `split`, ManifestError when a
-    picture cannot be read: thresholds rest on a whole split.
+    for the domain model of a detector with streams. Where none are named, and none of TRAINED_ON are known as its
+    training pictures, it keeps the domain model that it has; None drops it. Returns what was stored. Raises UsageError
+    when `output` is the input or the detector was trained on pictures of `split`, ManifestError when a picture cannot
+    be read: thresholds rest on a whole split.
     """
     if output.resolve() == checkpoint.resolve():
         raise UsageError(f"{output}: is the checkpoint to calibrate; write the calibrated one elsewhere")

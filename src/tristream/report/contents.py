@@ -30,7 +30,7 @@ _GAP = {"a": "as delivered", "b": "everything alike", "difference": "gap"}
 NO_PERTURBATION = frozenset({"view", "masked", "attack", ""})
 """Families that are no perturbation."""
 
-_AT_THRESHOLD = "Balanced accuracy is that at the threshold stored with the detector, chosen on other pictures."
+_AT_THRESHOLD = "Balanced accuracy is that at the threshold stored with the detector."
 _EVEN_ODDS = "ECE is at even odds: each class has half of the weight."
 _AGAINST = {
     "generators": "Each generator's fakes against all reals.",
