@@ -24,6 +24,12 @@ def blocks(document: Path) -> list[tuple[str, str]]:
     return [(language, textwrap.dedent(text)) for _, language, text in found]
 
 
+def inline_commands(document: Path) -> list[str]:
+    """The command lines of ours that stand within its sentences and tables."""
+    found = re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8"))
+    return [line.replace("…", "") for line in found if is_ours(line)]
+
+
 def shell_lines(text: str) -> list[str]:
     """The command lines of a shell block; a line that ends in a backslash is joined with the next."""
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
@@ -31,7 +37,7 @@ def shell_lines(text: str) -> list[str]:
 
 def is_ours(line: str) -> bool:
     """Whether a command line calls tristream, after assignments of environment variables if need be."""
-    return re.match(r"(\w+=\S+ )*tristream\b", line) is not None
+    return re.match(r"(\w+=\S+ )*tristream(\s|$)", line) is not None
 
 
 def parsed(line: str) -> tuple[dict[str, str], list[str]]:

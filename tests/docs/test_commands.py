@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.data.server import Server
 from tests.docs import workshop as w
-from tests.documents import DOCUMENTS, ROOT, SHELLS, blocks, is_ours, parsed, shell_lines
+from tests.documents import DOCUMENTS, ROOT, SHELLS, blocks, inline_commands, is_ours, parsed, shell_lines
 from tristream.cli.app import app
 
 LIES_THERE: dict[str, tuple[Callable[[], None], ...]] = {
@@ -67,6 +67,10 @@ LEFT = {
 """Files that a page speaks of and that are there in the end, besides those that its commands name."""
 OUTPUTS = ("-o", "--out", "--timeline", "--extract-to")
 """Options that name what is there afterwards."""
+OF_RECORDS = sorted(
+    {line for page in DOCUMENTS for line in inline_commands(page) if line.startswith("tristream report results/*")}
+)
+"""Commands that make the committed tables, and more, of the committed records."""
 NOT_OURS = ("pip ", "pytest ", ".ci/run", "python tools/")
 """How other lines of shell blocks begin."""
 
@@ -143,3 +147,13 @@ def test_the_tables_name_what_there_is() -> None:
 def test_other_lines_are_known() -> None:
     others = [line for page in DOCUMENTS for line in shell(page) if not is_ours(line)]
     assert [line for line in others if not line.startswith(NOT_OURS)] == []
+
+
+@pytest.mark.parametrize("line", OF_RECORDS)
+def test_reports_of_the_records_run(line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    _, words = parsed(line)
+    words = [path for word in words for path in sorted(map(str, ROOT.glob(word))) or [word]]
+    done = CliRunner().invoke(app, [*words, "-o", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "report.html").is_file()
