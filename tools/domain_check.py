@@ -24,18 +24,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tristream.cli.progress import progress_bar
 from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
-from tristream.detectors.checkpoint import Checkpoint, load_checkpoint
 from tristream.environment import describe_environment
-from tristream.errors import UsageError
-from tristream.evaluation.conditions import CONDITIONS, contexts_of
-from tristream.evaluation.domain import groups
-from tristream.images.decode import decode
+from tristream.evaluation.checkpoint import Opened, open_detector
+from tristream.evaluation.conditions import CONDITIONS
+from tristream.evaluation.domain import groups, locate
 from tristream.metrics import uncertainty as unc
 from tristream.metrics.domain import DIRECTIONS, DomainModel, fit_domain
 from tristream.metrics.selective import RiskCoverage, confidence
@@ -131,28 +128,18 @@ def judge(found: Observed, threshold: float, checks: Mapping[str, Bool], resampl
     }
 
 
-def observe(checkpoint: Checkpoint, manifest: Manifest, condition: str, show: ProgressInWords) -> Observed:
-    """Score every picture, one after the other. Raises ImageError and, for a detector without tokens, UsageError."""
-    logits, tokens, sides = [], [], []
-    contexts = contexts_of(manifest)
-    for row in range(len(manifest)):
-        pixels = decode(manifest.file(row)).pixels
-        sides.append(sorted(pixels.shape[:2]))
-        crops = checkpoint.metadata.preprocessing.crops(CONDITIONS[condition].apply(pixels, contexts[row]))
-        with torch.inference_mode():
-            output = checkpoint.detector(torch.from_numpy(crops))
-        if output.tokens is None:
-            raise UsageError(f"{checkpoint.metadata.name} has no tokens; the check is for multi-stream detectors")
-        logits.append(float(output.logits.mean()))
-        tokens.append(output.tokens.flatten(1).mean(0).double().numpy())
-        show(row + 1, len(manifest))
-    table = manifest.table
-    side_N2 = np.array(sides, np.float64)
+def observe(opened: Opened, manifest: Manifest, condition: str, show: ProgressInWords) -> Observed:
+    """Score pictures of which the manifest knows the sizes. Raises UsageError for a detector without streams."""
+    found = locate(
+        opened.detector.session, opened.detector.metadata.preprocessing, manifest, CONDITIONS[condition], show
+    )
+    table = found.manifest.table
+    side_N2 = np.sort(table[["width", "height"]].to_numpy(np.float64), axis=1)
     return Observed(
-        logit_N=np.array(logits),
+        logit_N=found.logit_N,
         label_N=table["label"].to_numpy(np.int64),
-        group_N=groups(manifest),
-        token_NF=np.stack(tokens),
+        group_N=groups(found.manifest),
+        token_NF=found.token_NF.astype(np.float64),
         shorter_side_N=side_N2[:, 0],
         aspect_N=side_N2[:, 1] / side_N2[:, 0],
     )
@@ -173,23 +160,24 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("-o", "--output", type=Path, default=Path("results/domain-check.json"))
     options = parser.parse_args()
-    checkpoint, manifest = load_checkpoint(options.checkpoint), Manifest.read(options.manifest)
-    if checkpoint.metadata.calibration is None:
+    opened, manifest = open_detector(options.checkpoint, "cpu"), Manifest.read(options.manifest)
+    metadata = opened.detector.metadata
+    if metadata.calibration is None:
         sys.exit(f"{options.checkpoint}: not calibrated, so it has no threshold; run tristream calibrate")
     facts = file_facts(options.checkpoint, ["sha256"])  # now: the file may be replaced while this runs
     chosen = sample(manifest.split(options.split), options.limit, str(options.seed))
     trained_on = sample(manifest.split(options.trained_on), options.reference, str(options.seed))
-    seen = partial(observe, checkpoint, condition=options.condition)
+    seen = partial(observe, opened, condition=options.condition)
     with progress_bar(options.trained_on) as show:
         reference = seen(trained_on, show=show)
     with progress_bar(options.split) as show:
         found = seen(chosen, show=show)
-    threshold = checkpoint.metadata.calibration.balanced_accuracy_threshold
+    threshold = metadata.calibration.balanced_accuracy_threshold
     models = domain_models(reference, options.directions, options.seed)
     result = judge(found, threshold, flags(found, models), options.resamples, options.seed)
     record = {
         "command": shlex.join(["python", "tools/domain_check.py", *sys.argv[1:]]),
-        "checkpoint": {"name": checkpoint.metadata.name, "file": options.checkpoint.name,
+        "checkpoint": {"name": metadata.name, "file": options.checkpoint.name,
                        **facts},
         "data": f"{options.manifest.parent.name}/{options.manifest.name}",
         "split": options.split,

@@ -16,8 +16,8 @@ from tristream.evaluation.runner import WORKERS, prefetched
 from tristream.images.decode import decode
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.domain import DomainModel, fit_domain
-from tristream.runtime.session import Session, score_pictures
-from tristream.typing import Float32, Progress
+from tristream.runtime.session import Scores, Session, score_pictures
+from tristream.typing import Float32, Float64, Progress
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,58 @@ class DomainPictures:
 TRAINING_PICTURES = DomainPictures()
 
 
+@dataclass(frozen=True)
+class Located:
+    """Pictures that can be read, and what a detector with streams says of them."""
+
+    manifest: Manifest
+    logit_N: Float64
+    token_NF: Float32
+    """The streams' tokens before the fusion, side by side."""
+
+
+def locate(
+    session: Session,
+    preprocessing: Preprocessing,
+    drawn: Manifest,
+    condition: Condition,
+    progress: Progress | None = None,
+) -> Located:
+    """Score pictures. One that cannot be read is left out, with a warning.
+
+    Raises UsageError where none is left, and for a detector without streams.
+    """
+    if not session.stream_names:
+        raise UsageError("the detector has no streams, so no tokens that say where a picture lies")
+    contexts = contexts_of(drawn)
+
+    def prepare(row: int) -> Float32 | None:
+        try:
+            return preprocessing.crops(condition.apply(decode(drawn.file(row)).pixels, contexts[row]))
+        except ImageError as error:
+            log.warning("left out: %s", error)
+            return None
+
+    scores: list[Scores] = []
+    is_read = np.ones(len(drawn), np.bool_)
+    for rows, prepared in prefetched(prepare, len(drawn), batch_size=16, workers=WORKERS):
+        crops = [picture for picture in prepared if picture is not None]
+        is_read[rows] = [picture is not None for picture in prepared]
+        if crops:
+            scores.append(score_pictures(session, crops))
+        if progress:
+            progress(rows[-1] + 1, len(drawn))
+    if not scores:
+        raise UsageError(f"none of {len(drawn)} pictures can be read; see the warnings")
+    tokens = [found.tokens_BSD for found in scores if found.tokens_BSD is not None]
+    token_NSD = np.concatenate(tokens)
+    return Located(
+        drawn.where(is_read),
+        np.concatenate([found.logits_B for found in scores]).astype(np.float64),
+        token_NSD.reshape(len(token_NSD), -1),
+    )
+
+
 def fit_on(
     session: Session,
     preprocessing: Preprocessing,
@@ -61,37 +113,15 @@ def fit_on(
 ) -> DomainModel:
     """Score pictures that a detector with streams was trained on, all of one split, and fit where they lie.
 
-    One that cannot be read is left out, with a warning. Raises UsageError and UndefinedMetricError as `fit_domain`.
+    Raises UsageError and UndefinedMetricError as `locate` and `fit_domain`.
     """
-
-    contexts = contexts_of(drawn)
-
-    def prepare(row: int) -> Float32 | None:
-        try:
-            return preprocessing.crops(condition.apply(decode(drawn.file(row)).pixels, contexts[row]))
-        except ImageError as error:
-            log.warning("not among the training pictures: %s", error)
-            return None
-
-    tokens: list[Float32] = []
-    is_read = np.ones(len(drawn), np.bool_)
-    for rows, prepared in prefetched(prepare, len(drawn), batch_size=16, workers=WORKERS):
-        crops = [picture for picture in prepared if picture is not None]
-        is_read[rows] = [picture is not None for picture in prepared]
-        if crops:
-            tokens_BSD = score_pictures(session, crops).tokens_BSD
-            assert tokens_BSD is not None, "a session with streams gives tokens"
-            tokens.append(tokens_BSD.reshape(len(crops), -1))
-        if progress:
-            progress(rows[-1] + 1, len(drawn))
-    read = drawn.where(is_read)
-    if not tokens:
-        raise UsageError(f"none of {len(drawn)} training pictures can be read; see the warnings")
+    found = locate(session, preprocessing, drawn, condition, progress)
+    table = found.manifest.table
     return fit_domain(
-        np.concatenate(tokens),
-        read.table["label"].to_numpy(np.int64),
-        groups(read),
-        source=f"{len(read)} pictures of the split '{read.table['split'].iloc[0]}', {condition.description}",
+        found.token_NF,
+        table["label"].to_numpy(np.int64),
+        groups(found.manifest),
+        source=f"{len(table)} pictures of the split '{table['split'].iloc[0]}', {condition.description}",
         seed=seed,
     )
 
