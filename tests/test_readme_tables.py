@@ -178,6 +178,14 @@ def test_what_bfloat16_changes_is_what_the_page_says() -> None:
     ) in page
 
 
+def test_one_step_says_little_of_f3net_as_the_readme_says() -> None:
+    conditions = json.loads((ROOT / "results/f3net/attack/metrics.json").read_text())["conditions"]
+    fgsm, pgd = (conditions[name]["attack"]["directions"]["accuse"] for name in ("fgsm-8", "pgd-8"))
+    assert [found["figures"]["success_rate"]["value"] for found in (fgsm, pgd)] == [0.0, 1.0]
+    assert fgsm["n_right"] == pgd["n_right"] >= 20
+    assert "at 8/255 it accuses none of the real pictures that F3Net calls right" in (ROOT / "README.md").read_text()
+
+
 def test_every_look_at_unseen_pictures_is_listed() -> None:
     listed = {
         (look["row"], look["sha256"]) for look in json.loads((ROOT / "results/unseen-looks.json").read_text())["looks"]
