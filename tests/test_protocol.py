@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -106,6 +107,27 @@ def test_every_planned_command_and_config_is_understood(
     assert "resnet: expected some of shipped, " in capsys.readouterr().err
 
 
+def test_one_command_makes_the_records_as_they_are(
+    protocol: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tables quote it without a precision."""
+    data = ("--data", "../shared/data/corpus/index.csv", "--unseen", "../shared/data/unseen/index.csv")
+    assert run(protocol, monkeypatch, *data, "--dry-run", "--no-hub", "--results", "gone") == 0
+    commands = planned(capsys)
+    recorded = {
+        json.loads(path.read_text())["command"]
+        for row in protocol.ROWS
+        for path in (ROOT / "results" / row).rglob("record.json")
+    }
+    assert sorted(recorded - set(commands)) == []
+    scored = [line for line in commands if shlex.split(line)[1] not in ("train", "calibrate")]
+    exact = [line for line in scored if "attack" not in line.split() and "--precision" not in line.split()]
+    assert {line.split()[3] for line in exact} == {protocol.SHIPPED, "runs/protocol/univfd/detector.safetensors"}
+    of_subsets = [line for line in scored if "runs/protocol/shipped/ablation/retrained/" in line]
+    assert len(of_subsets) == 7
+    assert all("unseen/index.csv" in line for line in of_subsets)
+
+
 @pytest.fixture
 def ran(protocol: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The current folder has data in miniature and two rows; commands run in this process and are listed."""
@@ -135,15 +157,16 @@ def test_steps_run_once_and_failures_do_not_stop_them(
 ) -> None:
     options = ("--rows", "broken,tiny", "--steps", "train,evaluate,ablate", "--runs", "runs", "--results", "results")
     assert run(protocol, monkeypatch, *options) == 1, "broken is"
-    assert ran == ["train", "train", "calibrate", "evaluate", "evaluate", "ablate"]
+    assert ran == ["train", "train", "calibrate", "evaluate", "ablate", "evaluate", "ablate"]
     output = capsys.readouterr()
     assert "failed: broken, train: status 2" in output.err
     assert "failed: broken, evaluate: no runs/broken/detector.safetensors" in output.err
-    assert output.err.count(" h left") == 6
+    assert output.err.count(" h left") == 7
     kept = read_run(Path("results/tiny/corpus-test"))
     assert list(kept.summary.conditions) == ["delivered", "fakes_like_reals", "alike"]
     assert len(read_run(Path("results/tiny/unseen")).predictions) == 3 * 12
-    assert len(read_run(Path("results/tiny/masked")).summary.conditions) == 3
+    for place in ("masked", "masked-unseen"):
+        assert len(read_run(Path("results/tiny", place)).summary.conditions) == 3
     assert sorted(path.name for path in Path("results/tiny/training").iterdir()) == [
         "config.yaml", "environment.json", "log.jsonl",
     ]  # fmt: skip
@@ -157,4 +180,4 @@ def test_steps_run_once_and_failures_do_not_stop_them(
     assert ran == ["evaluate"]
     Path("runs/tiny/detector.safetensors").write_bytes(b"other weights")
     assert run(protocol, monkeypatch, *options[2:], "--rows", "tiny") == 1
-    assert ran == ["evaluate", "evaluate", "evaluate", "ablate"], "records of other weights do not count"
+    assert ran == ["evaluate", "evaluate", "ablate", "evaluate", "ablate"], "records of other weights do not count"

@@ -11,6 +11,7 @@ Every row but `shipped` and `univfd` has the 2,000 training pictures of configs/
 probes its 3 epochs at 192 px (a probe learns one layer, at its tower's own 224 px). Robustness has 34 conditions; on
 LIMIT pictures these are 6,800 scores: 11 minutes where two cores score 10 pictures a second, as with the three streams
 or CNNDetect (4 billion multiplications a picture); Xception takes twice that, a CLIP ViT-B/16 and F3Net four times.
+The unseen pictures get the same, less of them: LIMIT_UNSEEN for robustness, PICTURES_UNSEEN for FGSM and PGD.
 """
 
 from __future__ import annotations
@@ -30,10 +31,31 @@ from typing import Any
 from protocol_rows import CLIP, ROWS, SHIPPED
 
 from tristream.data.files import file_facts
+from tristream.evaluation.conditions import STREAMS, subsets
 
 LIMIT = 200
 """Pictures of the test split for robustness, half of each class, balanced over sources; the same ones for every row."""
+LIMIT_UNSEEN = 100
+"""As LIMIT, of the unseen pictures."""
+PICTURES_UNSEEN = 20
+"""Of the unseen pictures, for FGSM and PGD; Carlini-Wagner costs hours on a CPU and is left to the test split."""
 PROGRAM = (sys.executable, "-c", "from tristream.cli.app import main; main()")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A set of pictures that every row is scored on."""
+
+    views: str
+    """The place of its views."""
+    end: str
+    """Of the names of its other places."""
+    words: tuple[str, ...]
+    """That name it."""
+    limit: int
+    """For robustness."""
+    attacks: tuple[str, ...] = ()
+    """Which, and how many pictures; none: as `tristream attack` has it."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +84,65 @@ def plan(options: argparse.Namespace) -> Iterator[Step]:
         row = ROWS[name]
         if "train" in options.steps and row.configs:
             yield from _training(name, options)
-        test = ("--data", str(options.data), "--split", "test")
-        every = ("--data", str(options.unseen))
-        rounded = () if options.precision == "32" else ("--precision", options.precision)
-        if "evaluate" in options.steps:
-            yield _scoring(name, "evaluate", "corpus-test", ("evaluate", "--suite", "views", *test, *rounded), options)
-            yield _scoring(name, "evaluate", "unseen", ("evaluate", "--suite", "views", *every, *rounded), options)
-        if "robustness" in options.steps:
-            words = ("robustness", *test, "--limit", str(options.limit), *rounded)
-            yield _scoring(name, "robustness", "robustness", words, options)
-        if "ablate" in options.steps and row.has_streams:
-            yield _scoring(name, "ablate", "masked", ("ablate", *test, *rounded), options)
-        if "retrain" in options.steps and row.has_streams:
-            config, *changes = row.retrained or (str(options.runs / name / "config.yaml"),)
-            changes += [f"data={options.data}"] if row.retrained else []
-            changed = [word for change in changes for word in ("--set", change)]
-            words = ("ablate", "--retrain", config, *changed, *test, *rounded)
-            yield _scoring(name, "retrain", "retrained", words, options)
-        if "attack" in options.steps:
-            yield _scoring(name, "attack", "attack", ("attack", *test), options)
+        for pictures in sets(options):
+            yield from _scorings(name, pictures, options)
+
+
+def sets(options: argparse.Namespace) -> tuple[Scored, ...]:
+    """The test split, and the pictures that nothing was chosen by."""
+    few = ("--attack", "fgsm", "--attack", "pgd", "--pictures", str(PICTURES_UNSEEN))
+    return (
+        Scored("corpus-test", "", ("--data", str(options.data), "--split", "test"), options.limit),
+        Scored("unseen", "-unseen", ("--data", str(options.unseen)), options.limit_unseen, few),
+    )
+
+
+def _scorings(name: str, pictures: Scored, options: argparse.Namespace) -> Iterator[Step]:
+    row, end, runs = ROWS[name], pictures.end, options.runs / name
+    rounded = ("--precision", options.precision or "bf16")
+    exact = ("--precision", options.precision or "32") if row.is_exact else rounded
+    exact, rounded = (() if words[1] == "32" else words for words in (exact, rounded))
+    masked, retrained = runs / f"ablation{end}", runs / "ablation" / "retrained"
+
+    def of_row() -> Path:
+        return _weights(name, options)
+
+    if "evaluate" in options.steps:
+        words = ("evaluate", "--suite", "views", *pictures.words, *exact)
+        yield _scoring(name, "evaluate", pictures.views, words, options, of_row)
+    if "robustness" in options.steps:
+        words = ("robustness", *pictures.words, "--limit", str(pictures.limit), *rounded)
+        yield _scoring(name, "robustness", f"robustness{end}", words, options, of_row)
+    if "ablate" in options.steps and row.has_streams:
+        words = ("ablate", *pictures.words, *_reserved(pictures, options), *exact)
+        yield _scoring(name, "ablate", f"masked{end}", words, options, of_row, (masked, masked / "masked"))
+    if "retrain" in options.steps and row.has_streams and not end:
+        config, *changes = row.retrained or (str(runs / "config.yaml"),)
+        changes += [f"data={options.data}"] if row.retrained else []
+        changed = [word for change in changes for word in ("--set", change)]
+        words = ("ablate", "--retrain", config, *changed, *pictures.words, *rounded)
+        yield _scoring(name, "retrain", "retrained", words, options, of_row, (masked, retrained))
+    if "retrain" in options.steps and row.has_streams and end:  # what was trained above
+        for subset in map("+".join, subsets(STREAMS)):
+            words, trained = ("evaluate", *pictures.words, *rounded), retrained / subset / "detector.safetensors"
+            yield _scoring(name, "evaluate", f"retrained{end}/{subset}", words, options, lambda path=trained: path)
+    if "attack" in options.steps:
+        words = ("attack", *pictures.words, *pictures.attacks)
+        yield _scoring(name, "attack", f"attack{end}", words, options, of_row)
+
+
+def _reserved(pictures: Scored, options: argparse.Namespace) -> tuple[str, ...]:
+    """Where the thresholds of a subset come from, if these pictures have no such split."""
+    return ("--calibration-data", str(options.data)) if pictures.end else ()
+
+
+def _weights(name: str, options: argparse.Namespace) -> Path:
+    """The detector of a row: as shipped, calibrated, or as trained where fakes do not score above reals."""
+    if not ROWS[name].configs:
+        return Path(SHIPPED)
+    calibrated, checkpoints = (options.runs / name / part for part in ("detector.safetensors", "checkpoints"))
+    is_uncalibrated = (checkpoints / "last.safetensors").is_file() and not calibrated.is_file()
+    return checkpoints / "best.safetensors" if is_uncalibrated else calibrated
 
 
 def _training(name: str, options: argparse.Namespace) -> Iterator[Step]:
@@ -116,20 +178,21 @@ def _training(name: str, options: argparse.Namespace) -> Iterator[Step]:
     yield Step(name, "calibrate", lambda: fit, calibrated.is_file, needs=lambda: last)
 
 
-def _scoring(name: str, kind: str, place: str, words: tuple[str, ...], options: argparse.Namespace) -> Step:
-    """A command that scores, and whose records are kept in results/NAME/PLACE."""
-    runs: Path = options.runs / name
-    kept: Path = options.results / name / place
-    is_ablation = words[0] == "ablate"
-    out = runs / ("ablation" if is_ablation else place)
-    made = out / place if is_ablation else out
+def _scoring(
+    name: str,
+    kind: str,
+    place: str,
+    words: tuple[str, ...],
+    options: argparse.Namespace,
+    weights: Callable[[], Path],
+    folders: tuple[Path, Path] | None = None,
+) -> Step:
+    """A command that scores, and whose records are kept in results/NAME/PLACE.
 
-    def weights() -> Path:
-        if not ROWS[name].configs:
-            return Path(SHIPPED)
-        calibrated, checkpoints = runs / "detector.safetensors", runs / "checkpoints"
-        is_uncalibrated = (checkpoints / "last.safetensors").is_file() and not calibrated.is_file()
-        return checkpoints / "best.safetensors" if is_uncalibrated else calibrated  # fakes not above reals: no fit
+    folders: --out, and where below it the records are; runs/NAME/PLACE for both where they are the same.
+    """
+    kept: Path = options.results / name / place
+    out, made = folders or (options.runs / name / place,) * 2
 
     def command() -> tuple[str, ...]:
         return (words[0], "--checkpoint", str(weights()), *words[1:], "--out", str(out))
@@ -219,8 +282,10 @@ def main() -> None:
     parser.add_argument("--set", type=_change, action="append", default=[], metavar="ROW:KEY=VALUE",
                         help="for a row's training")  # fmt: skip
     parser.add_argument("--limit", type=int, default=LIMIT, help=f"pictures for robustness, {LIMIT} by default")
-    parser.add_argument("--precision", choices=("32", "bf16"), default="32",
-                        help="of evaluate, robustness, ablate; bf16 is faster where the processor has it")  # fmt: skip
+    parser.add_argument("--limit-unseen", type=int, default=LIMIT_UNSEEN, help=f"of the others, {LIMIT_UNSEEN}")
+    parser.add_argument("--precision", choices=("32", "bf16"),
+                        help="of evaluate, robustness, ablate; bf16, but for the views and the masked streams of "
+                        f"{' and '.join(name for name, row in ROWS.items() if row.is_exact)}")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
     options = parser.parse_args()
     sys.exit(1 if run(list(plan(options)), options.dry_run) else 0)

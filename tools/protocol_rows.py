@@ -23,6 +23,8 @@ class Row:
     """Keys of the pretrained weights, which --no-hub sets to none."""
     takes_clip: bool = False
     has_streams: bool = False
+    is_exact: bool = False
+    """Whether its views and its ablation by masking are scored in float32; all else is in bfloat16, to save hours."""
     starts_from: str = ""
     """In words, where the record names files."""
     retrained: tuple[str, ...] = ()
@@ -33,6 +35,7 @@ ROWS = {
     "shipped": Row(
         "tristream, as shipped",
         has_streams=True,
+        is_exact=True,
         # its streams were trained alone: without one of them, everything behind the backbones would have been another
         retrained=(
             "configs/shipped.yaml",
@@ -74,5 +77,6 @@ ROWS = {
         "UnivFD, CLIP ViT-B/16, all training pictures",
         ("configs/univfd.yaml",),
         takes_clip=True,
+        is_exact=True,
     ),
 }
