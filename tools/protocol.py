@@ -222,14 +222,15 @@ def _read(path: Path) -> Any:
 
 
 def keep_records(source: Path, kept: Path) -> None:
-    """Copy every finished record below a folder, in place of what was kept before: no weights, nothing half done."""
+    """Copy every finished record below a folder, in place of what was kept before: no weights, nothing half done, and
+    no checks of attacks: reports make them from the record."""
     if kept.is_dir():
         shutil.rmtree(kept)
     for done in sorted(source.rglob("DONE")):
         target = kept / done.parent.relative_to(source)
         target.mkdir(parents=True, exist_ok=True)
         for file in done.parent.iterdir():
-            if file.is_file() and (file == done or file.suffix in (".json", ".parquet")):
+            if file.is_file() and (file == done or file.suffix in (".json", ".parquet")) and file.name != "checks.json":
                 shutil.copy(file, target / file.name)
 
 

@@ -28,7 +28,7 @@ from tristream.evaluation.figures import Figure
 from tristream.evaluation.run_folder import find_runs
 from tristream.report.ablation import masked_table, retrained_shares_table, retrained_table, shares_table
 from tristream.report.attacks import attack_table, success_table
-from tristream.report.contents import gap_table, overall_table, perturbations, robustness_table, view_name
+from tristream.report.contents import gap_table, overall_table, perturbations, remarks, robustness_table, view_name
 from tristream.report.formats import markdown, markdown_rows, markdown_runs
 from tristream.report.runs import Entry, ResultSet, arrange
 from tristream.report.table import DASH, Cell, Table, cell_of, of_all
@@ -117,6 +117,7 @@ def baselines() -> str:
     notes = (
         f"AUROC with its 95 % interval over groups of pictures; {'; '.join(counted)}.",
         f"{LONE.words}: by the command in `configs/shipped.yaml`, not by that below.",
+        *dict.fromkeys(words for pictures in found.values() if pictures for words in remarks(pictures.entries, USUAL)),
     )
     table = Table("baselines", "", "", ("detector", "starts from"), columns, tuple(rows), (), notes)
     return shown([table], "train,evaluate", *SETS)

@@ -120,3 +120,12 @@ def test_a_detector_without_gradients_is_refused() -> None:
 
     with pytest.raises(UsageError, match="Frozen gives no gradients of its pixels"):
         Crafter(Frozen(), CPU, 0.0, SIZE)
+
+
+def test_a_weight_that_is_too_small_finds_nothing(crafter: Crafter) -> None:
+    weights = (1e-6, 1.0)
+    (few,), (enough,) = (
+        crafter.craft(CarliniWagner(2, 1, 10, initial_weight=w), [picture(3.5)], [FAKE]) for w in weights
+    )
+    assert np.array_equal(few, picture(3.5))
+    assert not np.array_equal(enough, picture(3.5))

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from tristream.errors import UsageError
 from tristream.evaluation.conditions import Parameter
 
+INITIAL_WEIGHT = 0.1
+"""Of Carlini-Wagner."""
+
 
 @dataclass(frozen=True)
 class FastGradientSign:
@@ -90,9 +93,10 @@ class CarliniWagner:
     """In each of them."""
     confidence: float = 0.0
     """Logits beyond the threshold: a margin for what rounding takes away of so small a perturbation."""
-    initial_weight: float = 0.1
-    """Of the margin against the squared norm; doubled where nothing succeeds, halved where something does. A trained
-    detector needs some 0.001 to 0.1, and too much costs less than too little where the search is short."""
+    initial_weight: float = INITIAL_WEIGHT
+    """Of the margin against the squared norm; doubled where nothing succeeds, halved where something does. To the first
+    order it takes 2 * margin / |gradient|^2, in logits and pixels in [0, 1]: a detector whose logit moves little with
+    the pixels needs more than others, and a short search that starts too low finds nothing."""
 
     name = "cw"
     is_kept_unrounded = True
@@ -125,6 +129,7 @@ class Budget:
     cw_search_steps: int
     cw_iterations: int
     cw_confidence: float = 0.0
+    cw_initial_weight: float = INITIAL_WEIGHT
 
 
 ON_CPU = Budget(pictures=100, cw_pictures=24, cw_search_steps=2, cw_iterations=50)
@@ -151,6 +156,14 @@ def attacks(kinds: Iterable[str], budget: Budget) -> list[Attack]:
             ProjectedGradientDescent(levels, budget.pictures if levels == PGD_LEVELS else few)
             for levels in sorted((PGD_LEVELS, *CHECK_LEVELS))
         ],
-        "cw": [CarliniWagner(budget.cw_pictures, budget.cw_search_steps, budget.cw_iterations, budget.cw_confidence)],
+        "cw": [
+            CarliniWagner(
+                budget.cw_pictures,
+                budget.cw_search_steps,
+                budget.cw_iterations,
+                budget.cw_confidence,
+                budget.cw_initial_weight,
+            )
+        ],
     }
     return [attack for kind in named for attack in found[kind]]

@@ -46,6 +46,14 @@ def attack(
     cw_confidence: Annotated[
         float, typer.Option(min=0, help="Logits by which Carlini-Wagner goes beyond the threshold.")
     ] = 0.0,
+    cw_initial_weight: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-6,
+            help="Of the margin in Carlini-Wagner; try a larger one where its check fails.",
+            show_default="0.1",
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="The budget of a GPU, also on a CPU.")] = False,
     device: Device = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Of the random starts and the bootstrap.")] = 0,
@@ -63,7 +71,7 @@ def attack(
     with needs_extra("attack", "research"):
         from rich.console import Console
 
-        from tristream.attacks.budget import FULL, ON_CPU, Budget, attacks
+        from tristream.attacks.budget import FULL, INITIAL_WEIGHT, ON_CPU, Budget, attacks
         from tristream.attacks.run import attack as attack_opened
         from tristream.attacks.text import attacks_table, budget_lines, checks_line
         from tristream.evaluation.checkpoint import PictureSet, open_detector
@@ -76,6 +84,7 @@ def attack(
         cw_search_steps or usual.cw_search_steps,
         cw_iterations or usual.cw_iterations,
         cw_confidence,
+        cw_initial_weight or INITIAL_WEIGHT,
     )
     chosen = attacks(kinds or (), budget)
     most = max(attack.pictures for attack in chosen)
