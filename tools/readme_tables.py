@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,7 +47,7 @@ LONE = Row("EfficientNet-Lite0 alone", starts_from="ImageNet")
 TABLE_ROWS = ROWS | {"lone": LONE}
 DETECTORS = {name: row.words for name, row in TABLE_ROWS.items()}
 SETS = {"corpus-test": "corpus test split", "unseen": "unseen"}
-OF_SEVERAL = ("retrained",)
+OF_SEVERAL = ("retrained", "retrained-unseen")
 """Places where a row has several detectors, one for each subset of its streams."""
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -225,12 +226,17 @@ TABLES: dict[str, Callable[[], str]] = {
     "unseen": lambda: whole("unseen", overall_table, "train,evaluate"),
     "gap-corpus-test": lambda: whole("corpus-test", gap_table, "evaluate"),
     "gap-unseen": lambda: whole("unseen", gap_table, "evaluate"),
-    "robustness-whole": lambda: whole("robustness", robustness_table, "robustness"),
-    "masked-whole": lambda: whole("masked", masked_table, "ablate"),
-    "shapley-masked": lambda: whole("masked", shares_table, "ablate"),
-    "retrained-whole": lambda: whole("retrained", retrained_table, "retrain"),
-    "shapley-retrained": lambda: whole("retrained", retrained_shares_table, "retrain"),
-    "attacks-whole": lambda: whole("attack", attack_table, "attack"),
+} | {
+    f"{name}{end}": partial(whole, f"{place}{end}", make, step)
+    for end in ("", "-unseen")
+    for name, place, make, step in (
+        ("robustness-whole", "robustness", robustness_table, "robustness"),
+        ("masked-whole", "masked", masked_table, "ablate"),
+        ("shapley-masked", "masked", shares_table, "ablate"),
+        ("retrained-whole", "retrained", retrained_table, "retrain"),
+        ("shapley-retrained", "retrained", retrained_shares_table, "retrain"),
+        ("attacks-whole", "attack", attack_table, "attack"),
+    )
 }
 
 
