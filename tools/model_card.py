@@ -50,15 +50,20 @@ def scale_spread() -> str:
     return table(["photograph", "megapixels", *copies, "spread"], rows)
 
 
+MORE_LOOKS = {"robustness-unseen": "perturbed", "masked-unseen": "streams masked", "attack-unseen": "attacked"}
+"""By the place of records, besides those of the views."""
+
+
 def looks() -> str:
     """Every detector that was ever scored on unseen pictures, the shipped one's predecessors among them."""
     rows = [
         [look["date"], look["checkpoint"], f"`{look['sha256'][:12]}`", f"{look['n_real']} real, {look['n_fake']} fake",
-         *(f"{look['auroc'][condition]:.3f}" for condition in CONDITIONS)]
+         *(f"{look['auroc'][condition]:.3f}" for condition in CONDITIONS),
+         ", ".join(MORE_LOOKS[place] for place in look["places"] if place in MORE_LOOKS) or "—"]
         for look in record("unseen-looks.json")["looks"]
     ]  # fmt: skip
     return table(
-        ["recorded", "detector", "checkpoint", "n", *(f"AUROC, {words}" for words in CONDITIONS.values())], rows
+        ["recorded", "detector", "checkpoint", "n", *(f"AUROC, {words}" for words in CONDITIONS.values()), "also"], rows
     )
 
 
