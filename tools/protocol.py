@@ -124,7 +124,8 @@ def _scorings(name: str, pictures: Scored, options: argparse.Namespace) -> Itera
         yield _scoring(name, "retrain", "retrained", words, options, of_row, (masked, retrained))
     if "retrain" in options.steps and row.has_streams and end:  # what was trained above
         for subset in map("+".join, subsets(STREAMS)):
-            words, trained = ("evaluate", *pictures.words, *rounded), retrained / subset / "detector.safetensors"
+            words = ("evaluate", "--condition", "delivered", *pictures.words, *rounded)
+            trained = retrained / subset / "detector.safetensors"
             yield _scoring(name, "evaluate", f"retrained{end}/{subset}", words, options, lambda path=trained: path)
     if "attack" in options.steps:
         words = ("attack", *pictures.words, *pictures.attacks)
