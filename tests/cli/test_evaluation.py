@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -12,6 +13,7 @@ from tests.detectors.conftest import SMALL, small_detector
 from tests.pictures import planted_manifest
 from tests.report.planted import plant_run
 from tristream.cli.app import app
+from tristream.data.manifest import Manifest
 from tristream.detectors.checkpoint import save_checkpoint
 from tristream.images.preprocess import Preprocessing
 from tristream.metadata import ModelMetadata
@@ -149,3 +151,50 @@ def test_compare_prints_a_table_or_json(tmp_path: Path) -> None:
     printed = json.loads(run(*words, "--format", "json").stdout)
     assert {d["condition"] for d in printed["differences"]} == {"delivered", "alike"}
     assert run("compare", tmp_path / "a").exit_code == 2
+
+
+def test_evaluate_says_where_it_wrote_and_what_it_could_not_score(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    planted_manifest(tmp_path / "few", {"test": 12}, strength=40)
+    table = pd.read_csv(tmp_path / "few/manifest.csv")
+    (tmp_path / "few" / table["path"].iloc[0]).write_bytes(b"no picture")
+    done = run(
+        "evaluate", "--checkpoint", checkpoint, "--data", tmp_path / "few/manifest.csv", "--condition", "delivered",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert f"not scored: {tmp_path / 'few' / table['path'].iloc[0]}" in done.stderr
+    assert f"tristream report {tmp_path / 'run'}" in done.stderr
+
+
+def test_a_changed_file_is_not_scored_under_the_digest_of_another(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    planted_manifest(tmp_path / "few", {"test": 12}, strength=40)
+    listed = tmp_path / "few/listed.csv"
+    Manifest.read(tmp_path / "few/manifest.csv").with_file_columns(["sha256"]).write(listed)
+    first, second = (tmp_path / "few" / path for path in pd.read_csv(listed)["path"][:2])
+    first.write_bytes(second.read_bytes())
+    done = run(
+        "evaluate", "--checkpoint", checkpoint, "--data", listed, "--condition", "delivered", "-o", tmp_path / "r"
+    )
+    assert done.exit_code == 0, done.output
+    assert f"not scored: {first}: its SHA-256 is not the one that the manifest lists" in done.stderr
+    assert json.loads((tmp_path / "r/metrics.json").read_text())["conditions"]["delivered"]["overall"]["n_failed"] == 1
+
+
+def test_set_without_retrain_is_refused(data: Path, checkpoint: Path, tmp_path: Path) -> None:
+    done = run("ablate", "--checkpoint", checkpoint, "--data", data, "--set", "epochs=3", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "--set changes a key of the config of --retrain" in done.stderr
+
+
+def test_an_interrupted_command_says_how_to_go_on(
+    data: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tristream.evaluation.checkpoint.evaluate_opened", interrupted)
+    done = run("evaluate", "--checkpoint", checkpoint, "--data", data, "--split", "test", "--out", tmp_path / "out")
+    assert done.exit_code == 130
+    assert "interrupted; the same command goes on where it was" in done.stderr

@@ -35,6 +35,16 @@ def test_all_formats_are_written(tmp_path: Path) -> None:
     assert done.stdout.split() == [str(tmp_path / "out" / f"report.{end}") for end in ("md", "tex", "csv", "html")]
 
 
+def test_the_baseline_is_named_by_its_folder_or_as_in_a_table(tmp_path: Path) -> None:
+    for name in ("ours", "theirs"):
+        plant_run(tmp_path / f"runs/{name}-folder", name)
+    for baseline in (str(tmp_path / "runs/theirs-folder"), "theirs"):
+        done = run("report", tmp_path / "runs", "--baseline", baseline)
+        assert done.exit_code == 0, done.output
+        assert "| ours − theirs | as delivered |" in done.stdout
+    assert run("report", tmp_path / "runs", "--baseline", "theirs-folder").exit_code == 2
+
+
 def test_without_a_folder_one_format_is_printed(tmp_path: Path) -> None:
     plant_run(tmp_path / "ours")
     assert run("report", tmp_path / "ours").stdout.startswith("# Report\n")

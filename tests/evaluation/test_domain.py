@@ -117,7 +117,7 @@ def test_a_split_train_of_other_pictures_is_not_where_the_training_pictures_lie(
         path = tmp_path / f"{out}.safetensors"
         marked = loaded.metadata.model_copy(update={"training_sketch": sketch(trained_on), "domain": domain})
         save_checkpoint(path, loaded.detector, marked)
-        output = path.with_name(f"{out}-calibrated")
+        output = path.with_name(f"{out}-calibrated.safetensors")
         return calibrate_checkpoint(path, data, "reserved", output, domain=DomainPictures(split))
 
     own = calibrated(pictures[:1], "own").domain

@@ -193,6 +193,17 @@ def test_calibration_is_stored_with_its_source_and_read_back(manifest: Manifest,
         calibrate_checkpoint(source, tmp_path / "manifest.csv", "test", out)
 
 
+def test_a_calibration_that_cannot_serve_is_told(
+    manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = leaning_right(checkpoint(tmp_path / "small.safetensors"), manifest.split("reserved"))
+    listed = tmp_path / "manifest.csv"
+    with pytest.raises(UsageError, match=r"a checkpoint is written as \.safetensors"):
+        calibrate_checkpoint(source, listed, "reserved", tmp_path / "out.txt")
+    calibrate_checkpoint(source, listed, "reserved", tmp_path / "out.safetensors", condition="delivered")
+    assert "no verdicts at the default rates: a false-alarm rate of 0.05 cannot be promised from 12" in caplog.text
+
+
 def test_pictures_that_were_trained_on_are_known_even_among_others(
     manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,7 +35,8 @@ LEAST = 5
 class Check(StrictModel):
     """One check."""
 
-    passed: bool
+    passed: bool | None
+    """None where there are too few pictures for the check to fail."""
     words: str
     """What was expected, and what came."""
 
@@ -107,7 +108,8 @@ def _stronger_than_noise(hits: Mapping[str, Mapping[str, bool]], name: str) -> C
 def _not_weaker(hits: Mapping[str, Mapping[str, bool]], strong: str, weak: str, called: str) -> Check:
     pictures, only_strong, only_weak = _alone(hits, strong, weak)
     words = f"{strong} is not weaker than {called}: of {pictures} pictures {only_strong} fell to {strong} alone"
-    return Check(passed=_sign_test(only_weak, only_strong) >= LEVEL, words=f"{words}, {only_weak} to the other alone")
+    passed = None if _sign_test(pictures, 0) >= LEVEL else _sign_test(only_weak, only_strong) >= LEVEL
+    return Check(passed=passed, words=f"{words}, {only_weak} to the other alone")
 
 
 def _alone(hits: Mapping[str, Mapping[str, bool]], one: str, other: str) -> tuple[int, int, int]:

@@ -128,6 +128,6 @@ def _checked(out: Path, summary: Summary, conditions: Sequence[Condition]) -> li
     text = json.dumps([check.model_dump() for check in checks], indent=1)
     write_text(out / CHECKS, text + "\n")
     for check in checks:
-        if not check.passed:
+        if check.passed is False:
             log.warning("check failed: %s", check.words)
     return checks

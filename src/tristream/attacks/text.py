@@ -30,7 +30,7 @@ def attacks_table(summary: Summary) -> Table:
     for column in ("attack", "direction"):
         table.add_column(column, no_wrap=True)
     for column in ("right", "success", f"JPEG {JPEG_QUALITY}", "noise", "median L2", "robust accuracy", "auroc"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for name in base_names(list(summary.conditions)):
         for side in DIRECTIONS:
             rounded, coded, control = (
@@ -53,8 +53,18 @@ def direction_of(condition: ConditionSummary, side: str) -> Direction | None:
 
 def checks_line(checks: Sequence[Check]) -> str:
     """How many checks hold, and each that fails."""
-    failed = [check.words for check in checks if not check.passed]
-    return "\n".join([f"{len(checks) - len(failed)} of {len(checks)} checks hold", *(f"FAILS: {w}" for w in failed)])
+    return "\n".join([held(checks), *(f"FAILS: {check.words}" for check in checks if check.passed is False)])
+
+
+def held(checks: Sequence[Check], of: str = "checks") -> str:
+    """How many hold, of those that could have failed.
+
+    >>> held([Check(passed=True, words=""), Check(passed=False, words=""), Check(passed=None, words="")])
+    '1 of 2 checks hold, 1 cannot be decided on so few pictures'
+    """
+    open_ = sum(check.passed is None for check in checks)
+    words = f"{sum(bool(check.passed) for check in checks)} of {len(checks) - open_} {of} hold"
+    return f"{words}, {open_} cannot be decided on so few pictures" if open_ else words
 
 
 def _value(figure: Figure) -> str:

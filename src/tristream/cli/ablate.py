@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tristream.cli.options import Device, Limit, Precision, Seed, Split
+from tristream.cli.options import Device, Precision, Seed, Split
 from tristream.cli.progress import progress_bar
 from tristream.errors import ManifestError, UsageError, needs_extra
 
@@ -44,7 +44,15 @@ def ablate(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the config of --retrain; repeatable.")
     ] = None,
-    limit: Limit = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            help="At most so many pictures of --data, balanced over classes and sources; recorded. Thresholds are "
+            "re-calibrated on all pictures of their split all the same.",
+            show_default="all",
+        ),
+    ] = None,
     device: Device = "auto",
     precision: Precision = "32",
     seed: Seed = 0,
@@ -71,6 +79,8 @@ def ablate(
         from tristream.training.config import TrainConfig
         from tristream.training.trainer import StepReport
 
+    if overrides and retrain is None:
+        raise UsageError("--set changes a key of the config of --retrain; name one")
     pictures, command = PictureSet(data, split, limit), shlex.join(["tristream", *sys.argv[1:]])
     reserved = PictureSet(calibration_data or data, calibrate_on) if calibration else None
     if reserved is not None:

@@ -34,6 +34,12 @@ BROKEN_PIPE = 141
 """What a shell reports of a command that ended by SIGINT (128 + 2) and by SIGPIPE (128 + 13)."""
 
 
+_GOES_ON = {"train": "the same command with --resume goes on where it was"} | dict.fromkeys(
+    ("evaluate", "robustness", "ablate", "attack"), "the same command goes on where it was"
+)
+"""What is said of a command that was interrupted and keeps what it has done, by its name."""
+
+
 class _Commands(TyperGroup):
     """Commands whose expected errors are one line on standard error and exit status 2."""
 
@@ -60,6 +66,8 @@ class _Commands(TyperGroup):
             typer.echo(f"MissingExtraError: {missing}; 'tristream doctor' says which extra brings it", err=True)
             raise typer.Exit(USAGE) from error
         except KeyboardInterrupt:
+            if ctx.invoked_subcommand in _GOES_ON:
+                typer.echo(f"interrupted; {_GOES_ON[ctx.invoked_subcommand]}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # `tristream ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

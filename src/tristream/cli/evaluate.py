@@ -78,13 +78,15 @@ def evaluate(
 
         from tristream.evaluation.checkpoint import PictureSet, evaluate_checkpoint, open_detector
         from tristream.evaluation.conditions import USUAL, VIEWS
-        from tristream.evaluation.suites import run_suite
-        from tristream.evaluation.text import gap_line, suite_table, summary_tables
+        from tristream.evaluation.suites import SUITES, run_suite
+        from tristream.evaluation.text import failed_lines, gap_line, suite_table, summary_tables
 
     command, console = shlex.join(["tristream", *sys.argv[1:]]), Console()
     if suite is not None and condition:
         raise UsageError("a suite has its own conditions; leave out --condition or --suite")
     if suite not in (None, VIEWS_SUITE):
+        if suite not in SUITES:
+            raise UsageError(f"unknown suite '{suite}'; there are: {', '.join([VIEWS_SUITE, *SUITES])}")
         if split or matched_by:
             raise UsageError("a suite knows its splits and its relations; leave out --split and --matched-by")
         opened = [open_detector(path, device, precision) for path in (checkpoint or (None,))]
@@ -104,3 +106,6 @@ def evaluate(
         console.print(table)
     if line := gap_line(summary):
         console.print(line)
+    for line in failed_lines(out):
+        typer.echo(line, err=True)
+    typer.echo(f"recorded in {out}; tables and plots: {shlex.join(['tristream', 'report', str(out)])}", err=True)

@@ -37,7 +37,11 @@ def report(
         typer.Option("--format", help="Repeatable.", show_default="all into OUT, or markdown where there is none"),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Compare every other detector with this one, picture by picture.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Compare the others with this detector, picture by picture: a run's folder, or a name in a table.",
+        ),
     ] = None,
     reported: Annotated[
         bool, typer.Option("--reported", help="Append figures that papers report, in tables of their own.")
@@ -71,7 +75,7 @@ def report(
 
     [bold]Examples[/bold]
 
-    tristream report results/mine results/theirs -o report --baseline theirs
+    tristream report results/mine results/theirs -o report --baseline results/theirs
 
     tristream report results/mine --format latex
 
@@ -109,6 +113,8 @@ def report(
         places.append(place)
     if not places:
         raise UsageError("name the folders of recorded runs, or --scores")
+    if baseline is not None and (named := find_runs([Path(baseline)] if Path(baseline).is_dir() else [])):
+        baseline = named[0].checkpoint
     made = make_report(find_runs(places), find_suites(places), baseline=baseline, reported=reported, title=title)
     if out is not None:
         for path in write_report(made, out, format or FORMATS):

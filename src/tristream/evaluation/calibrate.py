@@ -14,10 +14,13 @@ from tristream.detectors.checkpoint import load_checkpoint, save_checkpoint
 from tristream.errors import ManifestError, UsageError
 from tristream.evaluation.conditions import CONDITIONS
 from tristream.evaluation.domain import TRAINED_ON, TRAINING_PICTURES, DomainPictures, fit_on
+from tristream.evaluation.domain import groups as groups_of
 from tristream.evaluation.runner import score_manifest
 from tristream.metadata import ModelMetadata, sketch
 from tristream.metrics.calibration import fit_calibration
+from tristream.metrics.domain import halves
 from tristream.runtime.engines import torch_device
+from tristream.runtime.predictor import default_rates
 from tristream.runtime.torch_session import TorchSession
 from tristream.typing import Progress
 
@@ -49,6 +52,8 @@ def calibrate_checkpoint(
     """
     if output.resolve() == checkpoint.resolve():
         raise UsageError(f"{output}: is the checkpoint to calibrate; write the calibrated one elsewhere")
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: a checkpoint is written as .safetensors")
     loaded = load_checkpoint(checkpoint)
     metadata = loaded.metadata.model_copy(
         update={
@@ -64,6 +69,8 @@ def calibrate_checkpoint(
             f"{checkpoint} was trained on pictures of '{split}'; calibrate on pictures that it has not seen"
         )
     drawn = _trained_on(domain, manifest, metadata, data) if domain and loaded.detector.stream_names else None
+    if domain is not None and drawn is not None:
+        halves(groups_of(drawn), seed=domain.seed)  # too few are told before anything is scored
     rounded = output.with_name(f".{output.name}.uncalibrated.safetensors")
     try:
         save_checkpoint(rounded, loaded.detector, metadata, half=half)
@@ -88,6 +95,10 @@ def calibrate_checkpoint(
         group_N=groups.tolist(),
         shared=shared,
     )
+    try:
+        default_rates(calibration)
+    except UsageError as error:
+        log.warning("no verdicts at the default rates: %s", error)
     model = None if domain is None else metadata.domain
     if domain is not None and drawn is not None:
         treated = CONDITIONS[domain.condition]

@@ -12,8 +12,7 @@ from tristream.data.manifest import Manifest
 from tristream.data.sample import sample
 from tristream.errors import ImageError, UsageError
 from tristream.evaluation.conditions import Condition, contexts_of
-from tristream.evaluation.runner import WORKERS, prefetched
-from tristream.images.decode import decode
+from tristream.evaluation.runner import WORKERS, listed_pixels, prefetched
 from tristream.images.preprocess import Preprocessing
 from tristream.metrics.domain import DomainModel, fit_domain
 from tristream.runtime.session import Scores, Session, score_pictures
@@ -78,7 +77,7 @@ def locate(
 
     def prepare(row: int) -> Float32 | None:
         try:
-            return preprocessing.crops(condition.apply(decode(drawn.file(row)).pixels, contexts[row]))
+            return preprocessing.crops(condition.apply(listed_pixels(drawn, row), contexts[row]))
         except ImageError as error:
             log.warning("left out: %s", error)
             return None

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tristream.atomic import replaced, write_text
+from tristream.data.files import file_facts
 from tristream.data.manifest import Manifest
 from tristream.environment import usable_cores
 from tristream.errors import ImageError, UsageError
@@ -27,7 +28,7 @@ from tristream.metrics.calibration import Calibration
 from tristream.metrics.domain import DomainModel
 from tristream.runtime.predictor import default_thresholds
 from tristream.runtime.session import Scores, Session, score_pictures, score_subsets, token_distances
-from tristream.typing import Float32, Progress
+from tristream.typing import Float32, Progress, UInt8
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ def score_together(
 
     def prepare(row: int) -> TreatedCrops | ImageError:
         try:
-            return first.crops(decode(manifest.file(row)).pixels, contexts[row], preprocessing)
+            return first.crops(listed_pixels(manifest, row), contexts[row], preprocessing)
         except ImageError as error:
             return error
 
@@ -134,6 +135,16 @@ def score_together(
         kept.table(manifest, condition, fitted.of(condition), errors)
         for condition, kept in zip(conditions, found, strict=True)
     ]
+
+
+def listed_pixels(manifest: Manifest, row: int) -> UInt8:
+    """The picture of a row, uint8[H, W, 3]. Raises ImageError also where the file is not the one that was listed: what
+    is scored is told by its digest."""
+    path, digest = manifest.file(row), manifest.table["sha256"].iloc[row]
+    pixels = decode(path).pixels
+    if digest and file_facts(path, ["sha256"])["sha256"] != str(digest).lower():
+        raise ImageError(f"{path}: its SHA-256 is not the one that the manifest lists; index the data again")
+    return pixels
 
 
 def _scores(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import pandas as pd
 from rich.table import Table
 
 from tristream.evaluation.comparison import RunComparison
@@ -77,7 +79,7 @@ def _parts(name: str, condition: ConditionSummary) -> Table:
     table = Table(title=f"{name}: fakes of one generator against all reals, reals of one source against all fakes")
     matched = ("auroc, reals of the same content",) if condition.matched else ()
     for column in ("generator or photo source", "n", "auroc", *matched, "accuracy at the stored threshold"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for label, rows in (("fake", condition.generators), ("real", condition.sources)):
         for part, row in rows.items():
             count = row.n_fake if label == "fake" else row.n_real
@@ -121,6 +123,15 @@ def gap_line(summary: Summary) -> str | None:
     if summary.shortcut_gap is None:
         return None
     return f"shortcut gap, AUROC as delivered minus everything alike: {figure_text(summary.shortcut_gap.difference)}"
+
+
+def failed_lines(out: Path, most: int = 3) -> list[str]:
+    """Why pictures of a recorded run have no score: the first few, and where the others stand."""
+    found = pd.read_parquet(out / "predictions.parquet", columns=["id", "error"])
+    errors = found[found["error"] != ""].drop_duplicates("id")["error"].tolist()
+    lines = [f"not scored: {error}" for error in errors[:most]]
+    more = len(errors) - most
+    return [*lines, f"and {more} more, in the column 'error' of {out / 'predictions.parquet'}"] if more > 0 else lines
 
 
 def ablation_table(title: str, rows: Mapping[tuple[str, ...], ConditionSummary]) -> Table:

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from tristream.config import StrictModel
 from tristream.errors import CheckpointError, MissingExtraError, UndefinedMetricError, UsageError
-from tristream.typing import Float64
+from tristream.typing import Bool, Float64
 
 # N pictures, F = streams x fusion width, C = 2 classes, K principal directions
 
@@ -105,6 +105,24 @@ class DomainModel(StrictModel):
         return np.asarray(np.sqrt(np.min(squares, axis=0)))
 
 
+def halves(group_N: npt.ArrayLike, share: float = SHARE, seed: int = 0) -> Bool:
+    """Which pictures say where they lie, bool[N]; the other groups say how far is far.
+
+    Raises UsageError where these are too few; to be asked before anything is scored.
+    """
+    group = np.asarray(group_N)
+    groups = np.random.default_rng(seed).permutation(np.unique(group))
+    fitted_N = np.isin(group, groups[: len(groups) // 2])
+    least = math.ceil(share / (1 - share) - 1e-9)
+    if (n_held_out := int((~fitted_N).sum())) < least:
+        raise UsageError(
+            f"the domain model: half of the groups of the training pictures are {n_held_out} pictures, which cannot "
+            f"say how far {share:.0%} of them lie at most: it takes {2 * least} training pictures; with fewer, "
+            "calibrate without the domain model (--no-domain)"
+        )
+    return fitted_N
+
+
 def fit_domain(
     token_NF: npt.ArrayLike,
     label_N: npt.ArrayLike,
@@ -127,14 +145,7 @@ def fit_domain(
     except ImportError:
         raise MissingExtraError("the domain model", "data") from None
     token, label, group = np.asarray(token_NF, np.float64), np.asarray(label_N), np.asarray(group_N)
-    groups = np.random.default_rng(seed).permutation(np.unique(group))
-    fitted_N = np.isin(group, groups[: len(groups) // 2])
-    least = math.ceil(share / (1 - share) - 1e-9)
-    if (n_held_out := int((~fitted_N).sum())) < least:
-        raise UsageError(
-            f"{n_held_out} pictures cannot say how far {share:.0%} of them lie at most: it takes {2 * least} in "
-            "all; with fewer, calibrate without the domain model (--no-domain)"
-        )
+    fitted_N = halves(group, share, seed)
     counts = [int((label[fitted_N] == value).sum()) for value in (0, 1)]
     if min(counts) < 2:
         raise UndefinedMetricError(

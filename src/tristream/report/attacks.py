@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tristream.attacks.checks import Check, sanity
 from tristream.attacks.crafted import AFTER_JPEG, FAMILY, JPEG_QUALITY, SHUFFLED, UNROUNDED, base_names
-from tristream.attacks.text import DIRECTION_WORDS, direction_of
+from tristream.attacks.text import DIRECTION_WORDS, direction_of, held
 from tristream.evaluation.attacked import DIRECTIONS
 from tristream.evaluation.conditions import ConditionRecord
 from tristream.evaluation.run_folder import Run
@@ -156,9 +156,7 @@ def _checks(runs: tuple[Run, ...]) -> Iterator[str]:
     for run in runs:
         parameters: Mapping[str, Mapping[str, object]] = {n: c.parameters for n, c in run.record.conditions.items()}
         checks: list[Check] = sanity(run.pictures, run.summary.stored(UNPERTURBED), parameters)
-        failed = [check.words for check in checks if not check.passed]
+        failed = [check.words for check in checks if check.passed is False]
         if checks:
-            words = (
-                f"{run.record.checkpoint.name}: {len(checks) - len(failed)} of {len(checks)} checks of the attacks hold"
-            )
+            words = f"{run.record.checkpoint.name}: {held(checks, 'checks of the attacks')}"
             yield "; failed: ".join([words, *failed])

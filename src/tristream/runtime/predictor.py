@@ -326,9 +326,14 @@ def default_thresholds(calibration: Calibration | None) -> Thresholds | None:
     Where `Predictor.thresholds` raises, this has no answer: a report goes on without verdicts.
     """
     try:
-        return None if calibration is None else _thresholds(calibration, FALSE_ALARM_RATE, MISS_RATE)
+        return None if calibration is None else default_rates(calibration)
     except UsageError:
         return None
+
+
+def default_rates(calibration: Calibration) -> Thresholds:
+    """As `default_thresholds`. Raises UsageError, which says how many pictures it takes."""
+    return _thresholds(calibration, FALSE_ALARM_RATE, MISS_RATE)
 
 
 def _thresholds(calibration: Calibration, false_alarm_rate: float, miss_rate: float) -> Thresholds:

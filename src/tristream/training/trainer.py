@@ -136,6 +136,8 @@ class _Run:
     ) -> None:
         self.config, self.directory, self.fabric, self._embeddings = config, directory, fabric, embeddings
         splits = [config.train_split, config.selection.split]
+        for name in splits:
+            manifest.split(name)  # a name that there is not is told beside all that there are
         check_groups(manifest, splits)
         used = manifest.where(manifest.table["split"].isin(splits))
         check_splits(used := used.with_file_columns(["sha256"]))
