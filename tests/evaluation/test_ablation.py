@@ -122,7 +122,7 @@ def test_a_finished_ablation_is_read_and_another_calibration_is_refused(
     with pytest.raises(ManifestError, match="holds another run"):
         ablate(opened, pictures, tmp_path / "out", PictureSet(data, "reserved", limit=10))
     record = (tmp_path / "out/record.json").read_text()
-    with pytest.raises(ManifestError, match=r"another run \(recalibrated_on differ"):
+    with pytest.raises(ManifestError, match=r"another run \(other recalibrated_on"):
         ablate(opened, pictures, tmp_path / "out", None)
     assert (tmp_path / "out/record.json").read_text() == record
 

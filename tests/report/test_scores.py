@@ -125,7 +125,7 @@ def test_another_run_is_not_overwritten(tmp_path: Path, manifest: Manifest, pred
     theirs = predictions[predictions["condition"] == "delivered"].rename(columns={"logit": "score"})[["path", "score"]]
     join(tmp_path, manifest, theirs)
     join(tmp_path, manifest, theirs)
-    with pytest.raises(ManifestError, match="holds another run"):
+    with pytest.raises(ManifestError, match="holds another run \\(other scores\\)"):
         join(tmp_path, manifest, theirs.assign(score=theirs["score"] + 1))
 
 

@@ -179,9 +179,14 @@ def claim(path: Path, record: Recorded) -> None:
     told_apart = (asked.keys() | existing.keys()) - _NOT_COMPARED
     different = sorted(key for key in told_apart if _identity(existing.get(key)) != _identity(asked.get(key)))
     if different:
-        raise ManifestError(
-            f"{path.parent}: holds another run ({', '.join(different)} differ); choose another output folder"
-        )
+        words = ", ".join("scores" if key == "checkpoint" and _are_scores(existing) else key for key in different)
+        raise ManifestError(f"{path.parent}: holds another run (other {words}); remove it or choose another folder")
+
+
+def _are_scores(record: dict[str, Any]) -> bool:
+    """Whether a record is of scores that somebody brought: what takes the place of weights is their file."""
+    file = str((record.get("checkpoint") or {}).get("file", ""))
+    return bool(file) and not file.endswith((".safetensors", ".onnx"))
 
 
 def _identity(value: Any) -> Any:

@@ -69,10 +69,15 @@ def _overall(name: str, condition: ConditionSummary) -> Table:
     table.add_column("figure")
     table.add_column("value [95 % interval]")
     for measure in OVERALL:
-        table.add_row(measure.replace("_", " "), figure_text(row.figures.get(measure)))
+        table.add_row(measure.replace("_", " "), _with_reason(row.figures.get(measure)))
     mean = condition.mean_generator_auroc
-    table.add_row(f"mean auroc of {mean.n_generators} generators", figure_text(mean))
+    table.add_row(f"mean auroc of {mean.n_generators} generators", _with_reason(mean))
     return table
+
+
+def _with_reason(figure: Figure | None) -> str:
+    reason = figure.reason if figure else None
+    return f"{figure_text(figure)} ({reason})" if reason else figure_text(figure)
 
 
 def _parts(name: str, condition: ConditionSummary) -> Table:
