@@ -172,3 +172,13 @@ def test_an_override_with_a_typo_is_an_error():
 def test_a_configuration_does_not_change_after_validation():
     with pytest.raises(ValueError, match="frozen"):
         Run().epochs = 2  # type: ignore[misc]
+
+
+def test_a_typo_in_an_override_is_told_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("name: a\n")
+    told = r"run\.yaml with epoch=1 does not fit Run:\n  epoch: no such key; did you mean 'epochs'\? \(got 1\)"
+    with pytest.raises(ConfigError, match=told):
+        load_config(Run, path, ["epoch=1"])
+    with pytest.raises(ConfigError, match=r"optimiser\.rate: no such key \(got 2\)"):
+        load_config(Run, path, ["optimiser.rate=2"])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from tristream.errors import ConfigError
 
@@ -92,7 +94,8 @@ def load_config(model: type[M], path: Path | Sequence[Path] | None, overrides: S
         _lay_over(values, read)
     for override in overrides:
         _apply(values, override)
-    return validate(model, values, ", ".join(map(str, paths)) or "configuration")
+    changed = " with " + ", ".join(overrides) if overrides else ""
+    return validate(model, values, (", ".join(map(str, paths)) or "configuration") + changed)
 
 
 def validate(model: type[M], values: Mapping[str, Any], origin: str) -> M:
@@ -101,9 +104,18 @@ def validate(model: type[M], values: Mapping[str, Any], origin: str) -> M:
         return model.model_validate(values)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']} (got {e['input']!r})" for e in error.errors()
+            f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {_complaint(model, e)} (got {e['input']!r})"
+            for e in error.errors()
         ]
         raise ConfigError(f"{origin} does not fit {model.__name__}:\n" + "\n".join(lines)) from None
+
+
+def _complaint(model: type[StrictModel], error: ErrorDetails) -> str:
+    if error["type"] != "extra_forbidden":
+        return error["msg"]
+    *parents, key = map(str, error["loc"])
+    near = [] if parents else get_close_matches(key, model.model_fields, n=1)
+    return f"no such key; did you mean '{near[0]}'?" if near else "no such key"
 
 
 def _lay_over(values: dict[str, Any], later: Mapping[str, Any]) -> None:

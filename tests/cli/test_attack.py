@@ -46,7 +46,7 @@ def test_every_attack_is_printed_in_both_directions_with_its_checks(workshop: Pa
     assert done.exit_code == 0, done.output
     for name in ("fgsm-1", "fgsm-8", "pgd-2", "pgd-8", "pgd-128", "cw"):
         assert len(re.findall(rf"^│ {name} +│ (?:hide|accuse)", done.stdout, re.M)) == 2, name
-    assert re.search(r"^\d+ of 20 checks hold", done.stdout, re.M)
+    assert "8 of 8 checks hold, 12 cannot be decided on so few pictures" in done.stdout
     record = json.loads((workshop / "out/record.json").read_text())
     assert (record["limit"], record["pictures"]) == (2, 2)
     assert record["conditions"]["cw"]["parameters"]["pictures"] == 2

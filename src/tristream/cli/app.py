@@ -75,7 +75,8 @@ class _Commands(TyperGroup):
         except OSError as error:  # a full disk, a folder that may not be written: no traceback, and not status 1
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"{type(error).__name__}: {error}", err=True)
+            words = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+            typer.echo(f"{type(error).__name__}: {words}", err=True)
             raise typer.Exit(USAGE) from error
 
 

@@ -106,7 +106,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file as float32 (integers unchanged). Anything else is refused: pickles can run code."""
     if path.suffix != ".safetensors":
         raise CheckpointError(
-            f"{path}: weights are read from .safetensors only; pickled files can run code when opened"
+            f"{path}: weights are 'hub', 'none' (random) or a .safetensors file; pickled files can run code when opened"
         )
     try:
         tensors = load_file(path)
