@@ -142,7 +142,7 @@ def listed_pixels(manifest: Manifest, row: int) -> UInt8:
     is scored is told by its digest."""
     path, digest = manifest.file(row), manifest.table["sha256"].iloc[row]
     pixels = decode(path).pixels
-    if digest and file_facts(path, ["sha256"])["sha256"] != str(digest).lower():
+    if digest and file_facts(path, ["sha256"])["sha256"] != digest:
         raise ImageError(f"{path}: its SHA-256 is not the one that the manifest lists; index the data again")
     return pixels
 
