@@ -37,6 +37,8 @@ LIMIT = 200
 """Pictures of the test split for robustness, half of each class, balanced over sources; the same ones for every row."""
 LIMIT_UNSEEN = 100
 """As LIMIT, of the unseen pictures."""
+RETRAINED_UNSEEN = 400
+"""As LIMIT, of the unseen pictures, for the retrained subsets of the streams."""
 PICTURES_UNSEEN = 20
 """Of the unseen pictures, for FGSM and PGD; Carlini-Wagner costs hours on a CPU and is left to the test split."""
 PROGRAM = (sys.executable, "-c", "from tristream.cli.app import main; main()")
@@ -124,7 +126,15 @@ def _scorings(name: str, pictures: Scored, options: argparse.Namespace) -> Itera
         yield _scoring(name, "retrain", "retrained", words, options, of_row, (masked, retrained))
     if "retrain" in options.steps and row.has_streams and end:  # what was trained above
         for subset in map("+".join, subsets(STREAMS)):
-            words = ("evaluate", "--condition", "delivered", *pictures.words, *rounded)
+            words = (
+                "evaluate",
+                "--condition",
+                "delivered",
+                *pictures.words,
+                "--limit",
+                str(RETRAINED_UNSEEN),
+                *rounded,
+            )
             trained = retrained / subset / "detector.safetensors"
             yield _scoring(name, "evaluate", f"retrained{end}/{subset}", words, options, lambda path=trained: path)
     if "attack" in options.steps:
