@@ -94,9 +94,9 @@ def test_pictures_of_one_group_stay_on_one_side() -> None:
 
 def test_too_few_pictures_and_one_class_are_refused() -> None:
     token, label = drawn(60, seed=0)
-    with pytest.raises(UsageError, match="it takes 38 in all"):
+    with pytest.raises(UsageError, match="it takes 38 training pictures"):
         fit_domain(token[:30], label[:30], np.arange(30), source="")
-    with pytest.raises(UsageError, match="it takes 198 in all"):
+    with pytest.raises(UsageError, match="it takes 198 training pictures"):
         fit_domain(token, label, np.arange(60), source="", share=0.99)
     with pytest.raises(UndefinedMetricError, match="both classes, got 0 reals"):
         fit_domain(token, np.ones(60, int), np.arange(60), source="")
