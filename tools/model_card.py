@@ -58,7 +58,7 @@ def looks() -> str:
     """Every detector that was ever scored on unseen pictures, the shipped one's predecessors among them."""
     rows = [
         [look["date"], look["checkpoint"], f"`{look['sha256'][:12]}`", f"{look['n_real']} real, {look['n_fake']} fake",
-         *(f"{look['auroc'][condition]:.3f}" for condition in CONDITIONS),
+         *(figure_text(Figure(value=look["auroc"].get(condition))) for condition in CONDITIONS),
          ", ".join(MORE_LOOKS[place] for place in look["places"] if place in MORE_LOOKS) or "—"]
         for look in record("unseen-looks.json")["looks"]
     ]  # fmt: skip
