@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,7 @@ def _scorings(name: str, pictures: Scored, options: argparse.Namespace) -> Itera
     exact = ("--precision", options.precision or "32") if row.is_exact else rounded
     exact, rounded = (() if words[1] == "32" else words for words in (exact, rounded))
     masked, retrained = runs / f"ablation{end}", runs / "ablation" / "retrained"
-
-    def of_row() -> Path:
-        return _weights(name, options)
+    of_row = partial(_weights, name, options)
 
     if "evaluate" in options.steps:
         words = ("evaluate", "--suite", "views", *pictures.words, *exact)
@@ -126,17 +125,10 @@ def _scorings(name: str, pictures: Scored, options: argparse.Namespace) -> Itera
         yield _scoring(name, "retrain", "retrained", words, options, of_row, (masked, retrained))
     if "retrain" in options.steps and row.has_streams and end:  # what was trained above
         for subset in map("+".join, subsets(STREAMS)):
-            words = (
-                "evaluate",
-                "--condition",
-                "delivered",
-                *pictures.words,
-                "--limit",
-                str(RETRAINED_UNSEEN),
-                *rounded,
-            )
-            trained = retrained / subset / "detector.safetensors"
-            yield _scoring(name, "evaluate", f"retrained{end}/{subset}", words, options, lambda path=trained: path)
+            few = ("--limit", str(RETRAINED_UNSEEN))
+            words = ("evaluate", "--condition", "delivered", *pictures.words, *few, *rounded)
+            trained = partial(_trained, retrained / subset, retrained / subset / "run")
+            yield _scoring(name, "evaluate", f"retrained{end}/{subset}", words, options, trained)
     if "attack" in options.steps:
         words = ("attack", *pictures.words, *pictures.attacks)
         yield _scoring(name, "attack", f"attack{end}", words, options, of_row)
@@ -148,10 +140,14 @@ def _reserved(pictures: Scored, options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _weights(name: str, options: argparse.Namespace) -> Path:
-    """The detector of a row: as shipped, calibrated, or as trained where fakes do not score above reals."""
-    if not ROWS[name].configs:
-        return Path(SHIPPED)
-    calibrated, checkpoints = (options.runs / name / part for part in ("detector.safetensors", "checkpoints"))
+    """The detector of a row: as shipped, or as trained."""
+    runs: Path = options.runs / name
+    return _trained(runs, runs) if ROWS[name].configs else Path(SHIPPED)
+
+
+def _trained(folder: Path, run: Path) -> Path:
+    """What a run left: calibrated in the folder, or its best checkpoint where fakes do not score above reals."""
+    calibrated, checkpoints = folder / "detector.safetensors", run / "checkpoints"
     is_uncalibrated = (checkpoints / "last.safetensors").is_file() and not calibrated.is_file()
     return checkpoints / "best.safetensors" if is_uncalibrated else calibrated
 
